@@ -1,0 +1,38 @@
+package middleware
+
+import (
+	"net/http"
+
+	"github.com/tracebaton/tracebaton/propagation"
+)
+
+// Relay returns middleware that keeps the headers of f that come in with a
+// request in the request's context, for [Transport] and
+// [propagation.FromContext]. The zero Families is [propagation.Istio].
+//
+// The ResponseWriter and the body pass through untouched. A request that
+// brings none of the headers passes through as it is, at no allocation.
+//
+// Put it outside everything that makes calls or logs; of two Relays inside
+// each other, each adds its own families.
+//
+//	r := chi.NewRouter()
+//	r.Use(middleware.Relay(propagation.Istio().With(propagation.Custom("end-user"))))
+func Relay(f propagation.Families) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			in := f.Incoming(r)
+			if in == r {
+				next.ServeHTTP(w, r)
+				return
+			}
+			// Those outside see r: net/http's server removes the temporary
+			// files of its form, and telemetry names its span by its pattern.
+			defer func() {
+				r.Pattern = in.Pattern
+				r.MultipartForm = in.MultipartForm
+			}()
+			next.ServeHTTP(w, in)
+		})
+	}
+}

@@ -1,0 +1,90 @@
+package propagation
+
+import (
+	"context"
+	"slices"
+)
+
+// inlineValues is how many values fit into a snapshot without an allocation
+// of their own: one of every header that this package knows.
+const inlineValues = 24
+
+// node is a context that carries a snapshot. It is a type of its own, not a
+// context.WithValue, so that the snapshot's values can be part of it.
+type node struct {
+	context.Context
+	headers Headers
+}
+
+type contextKey struct{}
+
+// Value returns the node itself for this package's key: a pointer fits into
+// the any without an allocation.
+func (n *node) Value(key any) any {
+	if _, ok := key.(contextKey); ok {
+		return n
+	}
+	return n.Context.Value(key)
+}
+
+// String keeps the values out of a context that is printed.
+func (n *node) String() string { return "propagation.NewContext" }
+
+// newNode copies h's values, so that h may be on the caller's stack.
+func newNode(ctx context.Context, h Headers) *node {
+	var n *node
+	switch k := len(h.values); {
+	case k <= 6:
+		s := new(struct {
+			node
+			values [6]string
+		})
+		n, h.values = &s.node, s.values[:copy(s.values[:], h.values)]
+	case k <= 12:
+		s := new(struct {
+			node
+			values [12]string
+		})
+		n, h.values = &s.node, s.values[:copy(s.values[:], h.values)]
+	case k <= inlineValues:
+		s := new(struct {
+			node
+			values [inlineValues]string
+		})
+		n, h.values = &s.node, s.values[:copy(s.values[:], h.values)]
+	default:
+		n, h.values = new(node), slices.Clone(h.values)
+	}
+	n.Context, n.headers = ctx, h
+	return n
+}
+
+// NewContext returns a copy of ctx that carries h, in place of what ctx
+// carries. With the zero Headers, calls made with the result carry nothing.
+//
+// Work that outlives its request keeps the headers with
+// [context.WithoutCancel], or, leaving all else of the request behind, with
+//
+//	ctx := propagation.NewContext(context.Background(), propagation.FromContext(r.Context()))
+//
+// NewContext panics if ctx is nil.
+func NewContext(ctx context.Context, h Headers) context.Context {
+	if ctx == nil {
+		panic("propagation: cannot carry headers in a nil context")
+	}
+	if h.mask == 0 && FromContext(ctx).mask == 0 {
+		return ctx
+	}
+	return newNode(ctx, h)
+}
+
+// FromContext returns the headers that ctx carries, or the zero Headers if it
+// carries none: outside any request, there is nothing to relay.
+func FromContext(ctx context.Context) Headers {
+	if ctx != nil {
+		if n, ok := ctx.Value(contextKey{}).(*node); ok {
+			return n.headers
+		}
+	}
+	return Headers{}
+}

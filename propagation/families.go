@@ -1,0 +1,301 @@
+package propagation
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+)
+
+const (
+	maxNames        = 64      // names in one list: a snapshot marks them in a uint64
+	maxFamilyBytes  = 8 << 10 // bytes of the values of one family
+	maxFamilyValues = 64      // values of one family; Envoy takes no more than 100 headers in all
+)
+
+// Families is a list of families that a service relays. It is immutable, and
+// safe for use by several goroutines. Its order matters to a [Propagator]
+// only, which believes the first family that names a valid parent. The zero
+// value is [Istio].
+type Families struct{ t *table }
+
+// table is what a list of families comes down to when a request is read.
+type table struct {
+	families []Family
+	groups   []group  // a group a family, in order
+	names    []string // of all groups, canonical
+	lower    []string // the same in lower case, as they are on the wire in HTTP/2
+	lengths  uint64   // bit n is set if a name of n bytes (modulo 64) is among them
+	private  uint64   // the headers that stay out of logs
+	b3, w3c  int      // index of the family's first header, or -1
+
+	joined atomic.Pointer[joint]
+}
+
+// group is the run of a table's headers that belong to one family.
+type group struct {
+	lo, hi int
+	mask   uint64
+}
+
+var istio = newTable([]Family{RequestID, B3, W3C, OTSpanContext})
+
+// Istio returns [RequestID], [B3], [W3C] and [OTSpanContext]: what the
+// sidecars of an Istio mesh speak with the tracing providers in use today, and
+// what Istio's documentation asks applications to relay.
+func Istio() Families { return Families{istio} }
+
+// Of returns exactly these families. Of() relays nothing.
+//
+// For a mesh whose sidecars speak traceparent (Istio's opentelemetry provider),
+// put [W3C] first so that a [Propagator] believes it before [B3]:
+//
+//	propagation.Of(propagation.RequestID, propagation.W3C, propagation.B3)
+//
+// A name that several families have belongs to the first of them. Of panics if
+// there are more than 64 names in all.
+func Of(families ...Family) Families {
+	t := newTable(families)
+	if len(t.names) > maxNames {
+		panic(fmt.Sprintf("propagation: %d header names in one list; at most %d can be relayed", len(t.names), maxNames))
+	}
+	return Families{t}
+}
+
+// With returns the families of f and then these. A family that f has already
+// is not added again. With panics if there are more than 64 names in all.
+func (f Families) With(families ...Family) Families {
+	return Of(slices.Concat(f.table().families, families)...)
+}
+
+// Extract returns a snapshot of the headers in h that belong to f. Keys of h
+// are taken to be canonical, as [http.Header] methods and net/http's server
+// make them. Extract does not keep or change h.
+//
+// A family is left out whole if net/http would refuse to send one of its
+// values or if it is larger than the limits of this package; of [W3C],
+// tracestate is left out alone.
+func (f Families) Extract(h http.Header) Headers {
+	var buf [inlineValues]string
+	got := f.table().extract(h, buf[:0])
+	got.values = slices.Clone(got.values)
+	return got
+}
+
+// Incoming returns the incoming request r with the snapshot of its headers in
+// its context, where [FromContext] finds it; or r itself, at no allocation,
+// when it brought none of them. It is what the Relay of package middleware is
+// made of, for routers and frameworks that take middleware of another form.
+//
+// Headers of other families that r's context carries already are kept. The
+// returned request is a shallow copy (see [http.Request.WithContext]): what
+// the handler sets in it, such as the MultipartForm that net/http's server
+// cleans up, is not set in r.
+func (f Families) Incoming(r *http.Request) *http.Request {
+	if ctx, ok := f.table().receive(r.Context(), r.Header); ok {
+		return r.WithContext(ctx)
+	}
+	return r
+}
+
+func (f Families) table() *table {
+	if f.t == nil {
+		return istio
+	}
+	return f.t
+}
+
+func newTable(families []Family) *table {
+	t := &table{b3: -1, w3c: -1}
+	for _, f := range families {
+		if f.family == nil || slices.Contains(t.families, f) {
+			continue
+		}
+		t.families = append(t.families, f)
+		g := group{lo: len(t.names)}
+		for _, name := range f.names {
+			if slices.Contains(t.names, name) {
+				continue
+			}
+			i := len(t.names)
+			t.names = append(t.names, name)
+			t.lower = append(t.lower, strings.ToLower(name))
+			t.lengths |= 1 << (len(name) % 64)
+			g.mask |= 1 << i
+		}
+		g.hi = len(t.names)
+		t.groups = append(t.groups, g)
+		if f.private {
+			t.private |= g.mask
+		}
+		switch f {
+		case B3:
+			t.b3 = g.lo
+		case W3C:
+			t.w3c = g.lo
+		}
+	}
+	return t
+}
+
+// index returns the place of a header among t's names, whatever its case, or
+// -1. A request's own headers are mostly told apart by their length alone.
+func (t *table) index(name string) int {
+	if t.lengths&(1<<(len(name)%64)) == 0 {
+		return -1
+	}
+	for i, known := range t.names {
+		if len(known) == len(name) && (known == name || strings.EqualFold(known, name)) {
+			return i
+		}
+	}
+	return -1
+}
+
+// present returns the headers of the families of which dst has any header,
+// even a nil one.
+func (t *table) present(dst http.Header) uint64 {
+	var mask uint64
+	for name := range dst {
+		if i := t.index(name); i >= 0 && mask&(1<<i) == 0 {
+			mask |= t.groupOf(i).mask
+		}
+	}
+	return mask
+}
+
+func (t *table) groupOf(i int) group {
+	for _, g := range t.groups {
+		if i < g.hi {
+			return g
+		}
+	}
+	return group{}
+}
+
+// extract appends to buf, which must be empty, what h has of t's headers. The
+// result shares buf's array.
+func (t *table) extract(h http.Header, buf []string) Headers {
+	var all uint64
+	if len(h) == 0 {
+		return Headers{}
+	}
+	for gi := range t.groups {
+		g := &t.groups[gi]
+		var mask uint64
+		start, size, count := len(buf), 0, 0
+	family:
+		for i := g.lo; i < g.hi; i++ {
+			values := h[t.names[i]]
+			at := len(buf)
+			for _, v := range values {
+				if v == "" {
+					continue
+				}
+				size += len(v)
+				count++
+				if size > maxFamilyBytes || count > maxFamilyValues || !sendable(v) {
+					if i == t.w3c+w3cTracestate && t.w3c >= 0 {
+						buf = buf[:at]
+						mask &^= 1 << i
+						continue family
+					}
+					buf, mask = buf[:start], 0
+					break family
+				}
+				if mask&(1<<i) != 0 {
+					buf = append(buf, "")
+				}
+				buf = append(buf, v)
+				mask |= 1 << i
+			}
+		}
+		all |= mask
+	}
+	if all == 0 {
+		return Headers{}
+	}
+	return Headers{t: t, mask: all, values: buf}
+}
+
+// sendable reports whether net/http sends v as a header value: no control
+// character but the tab (RFC 9110, section 5.5, and golang.org/x/net/http/httpguts).
+func sendable(v string) bool {
+	for i := range len(v) {
+		if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// receive returns ctx with what h has of t's headers, beside those of other
+// families that ctx carries already. It reports false if there is nothing to
+// change in ctx.
+func (t *table) receive(ctx context.Context, h http.Header) (context.Context, bool) {
+	var buf [inlineValues]string
+	got := t.extract(h, buf[:0])
+	if prev := FromContext(ctx); prev.mask != 0 {
+		kept := t.join(prev.t)
+		if got.mask == 0 && kept.all(prev.mask) {
+			return ctx, false
+		}
+		return newNode(ctx, kept.merge(got, prev)), true
+	}
+	if got.mask == 0 {
+		return ctx, false
+	}
+	return newNode(ctx, got), true
+}
+
+// joint is how the headers of two lists are carried together: those of the
+// first list as the request has them, of the second what the first has not.
+type joint struct {
+	second *table
+	t      *table // the first list and what the second has beside it
+	keep   uint64 // the headers of second that are kept
+}
+
+// join returns the joint of t and second. The last one is remembered, since a
+// program joins the same two again and again, and only the last one, since a
+// program might make lists without end.
+func (t *table) join(second *table) *joint {
+	if j := t.joined.Load(); j != nil && j.second == second {
+		return j
+	}
+	j := &joint{second: second}
+	families := slices.Clone(t.families)
+	for i, f := range second.families {
+		// A snapshot has room for a limited number of names, and a request
+		// must not fail for it.
+		if u := newTable(append(families, f)); len(u.names) <= maxNames {
+			families = append(families, f)
+			for n := second.groups[i].lo; n < second.groups[i].hi; n++ {
+				if t.index(second.names[n]) < 0 {
+					j.keep |= 1 << n
+				}
+			}
+		}
+	}
+	j.t = newTable(families)
+	t.joined.Store(j)
+	return j
+}
+
+func (j *joint) all(mask uint64) bool { return mask&^j.keep == 0 }
+
+// merge returns got, a snapshot by the first list, and what is kept of prev, a
+// snapshot by the second.
+func (j *joint) merge(got, prev Headers) Headers {
+	merged := Headers{t: j.t, mask: got.mask, values: slices.Clone(got.values)}
+	for i, values := range prev.each(j.keep) {
+		merged.mask |= 1 << j.t.index(prev.t.names[i])
+		merged.values = append(merged.values, values...)
+	}
+	if merged.mask == 0 {
+		return Headers{}
+	}
+	return merged
+}
