@@ -1,0 +1,105 @@
+// Package jaeger runs the Jaeger server that users run, with the configuration
+// of deploy/jaeger, and asks it what it holds.
+package jaeger
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tracebaton/tracebaton/integration/process"
+)
+
+const (
+	patience = time.Minute
+	tick     = 50 * time.Millisecond
+)
+
+// Server is a Jaeger on loopback. The test's end stops it.
+type Server struct {
+	URL    string // the UI and the query API
+	OTLP   string // for OTEL_EXPORTER_OTLP_ENDPOINT
+	Thrift string // for OTEL_EXPORTER_JAEGER_ENDPOINT
+
+	health  string
+	binary  string
+	env     []string
+	args    []string
+	process *process.Process
+}
+
+// Start starts a Jaeger that keeps its traces in the folder data, or in memory
+// where data is empty, and returns once it is ready. Where Jaeger has not been
+// built the test is skipped, and fails in CI.
+func Start(t testing.TB, data string) *Server {
+	t.Helper()
+	dir := filepath.Join(process.Root(t), "deploy", "jaeger")
+	s := &Server{binary: filepath.Join(dir, "bin", "jaeger")}
+	if _, err := os.Stat(s.binary); err != nil {
+		if os.Getenv("CI") != "" {
+			require.FailNow(t, "Jaeger is not built: make jaeger-build")
+		}
+		t.Skip("Jaeger is not built: make jaeger-build")
+	}
+
+	query, grpc := process.FreeAddr(t), process.FreeAddr(t)
+	otlp, otlpGRPC := process.FreeAddr(t), process.FreeAddr(t)
+	thrift, zipkin, health := process.FreeAddr(t), process.FreeAddr(t), process.FreeAddr(t)
+	s.URL, s.OTLP, s.Thrift = "http://"+query, "http://"+otlp, "http://"+thrift+"/api/traces"
+	s.health = "http://" + health + "/status"
+
+	s.env = []string{"JAEGER_UI_ASSETS=" + filepath.Join(dir, "bin", "ui")}
+	s.args = []string{"--config", filepath.Join(dir, "config.yaml")}
+	if data != "" {
+		s.env = append(s.env, "JAEGER_DATA="+data)
+		s.args = append(s.args, "--config", filepath.Join(dir, "badger.yaml"))
+	}
+	for key, addr := range map[string]string{
+		"extensions.jaeger_query.http.endpoint":           query,
+		"extensions.jaeger_query.grpc.endpoint":           grpc,
+		"extensions.healthcheckv2.http.endpoint":          health,
+		"receivers.otlp.protocols.http.endpoint":          otlp,
+		"receivers.otlp.protocols.grpc.endpoint":          otlpGRPC,
+		"receivers.jaeger.protocols.thrift_http.endpoint": thrift,
+		"receivers.zipkin.endpoint":                       zipkin,
+	} {
+		s.args = append(s.args, "--set", key+"="+addr)
+	}
+	s.Restart(t)
+	return s
+}
+
+// Restart starts a server that was stopped or killed, at the same addresses,
+// and returns once it is ready.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	s.process = process.Start(t, s.env, s.binary, s.args...)
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		resp, err := http.Get(s.health)
+		if assert.NoError(c, err) {
+			assert.NoError(c, resp.Body.Close())
+			assert.Equal(c, http.StatusOK, resp.StatusCode)
+		}
+	}, patience, tick, "Jaeger does not become ready")
+	require.True(t, s.process.Running(), "Jaeger has ended: another program answers at its address")
+}
+
+// Stop asks the server to end, as Kubernetes does, and waits until it has.
+func (s *Server) Stop(t testing.TB) {
+	t.Helper()
+	s.process.Stop(t)
+}
+
+// Kill ends the server at once.
+func (s *Server) Kill() { s.process.Kill() }
+
+// Signal sends the server a signal.
+func (s *Server) Signal(t testing.TB, sig os.Signal) {
+	t.Helper()
+	s.process.Signal(t, sig)
+}

@@ -1,0 +1,195 @@
+// Package process runs the programs that a test needs beside it, and leaves
+// none of them behind.
+package process
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	patience = time.Minute
+	tick     = 20 * time.Millisecond
+)
+
+// Process is a program that a test has started. It is killed when the test
+// ends, and what it printed is shown when the test has failed.
+type Process struct {
+	name string
+	cmd  *exec.Cmd
+	out  output
+	done chan struct{}
+	err  error
+}
+
+// Start starts the program at path. Its environment is env and PATH, nothing
+// else of the test's own: a variable of the developer's shell must not decide
+// where spans go.
+func Start(t testing.TB, env []string, path string, args ...string) *Process {
+	t.Helper()
+	p := &Process{name: filepath.Base(path), cmd: exec.Command(path, args...), done: make(chan struct{})}
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, env...)
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	p.cmd.SysProcAttr = dieWithParent()
+	require.NoError(t, p.cmd.Start())
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() {
+			t.Logf("%s %s printed:\n%s", p.name, strings.Join(args, " "), p.Output())
+		}
+	})
+	return p
+}
+
+// Output is what the program has printed so far, on both outputs.
+func (p *Process) Output() string { return p.out.String() }
+
+// Wait waits for the program to end by itself and returns how it did: nil for
+// exit status 0.
+func (p *Process) Wait(t testing.TB) error {
+	t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(patience):
+		require.FailNow(t, p.name+" is still running")
+	}
+	return p.err
+}
+
+// Running reports whether the program has not ended yet.
+func (p *Process) Running() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// Signal sends the program a signal.
+func (p *Process) Signal(t testing.TB, s os.Signal) {
+	t.Helper()
+	require.NoError(t, p.cmd.Process.Signal(s), p.name)
+}
+
+// Stop asks the program to end and waits until it has, with exit status 0.
+func (p *Process) Stop(t testing.TB) {
+	t.Helper()
+	p.Signal(t, syscall.SIGTERM)
+	require.NoError(t, p.Wait(t), "%s was asked to end", p.name)
+}
+
+// Kill ends the program, which cannot refuse, and waits until it is gone.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill() // fails where it has ended, which is what we want
+	<-p.done
+}
+
+// Line waits for a line of the output that find accepts, and returns what find
+// made of it.
+func (p *Process) Line(t testing.TB, find func(line string) (string, bool)) string {
+	t.Helper()
+	var found string
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		running := p.Running()
+		for line := range strings.Lines(p.Output()) {
+			if s, ok := find(strings.TrimSuffix(line, "\n")); ok {
+				found = s
+				return
+			}
+		}
+		if !running {
+			found = "" // and no use in waiting: reported below
+			return
+		}
+		assert.Fail(c, p.name+" has not printed it yet")
+	}, patience, tick)
+	require.NotEmpty(t, found, "%s ended first", p.name)
+	return found
+}
+
+// Build builds the packages of the module in dir, each into the folder bin by
+// its own name.
+func Build(dir, bin string, packages ...string) error {
+	bin, err := filepath.Abs(bin)
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("go", append([]string{"build", "-o", bin + string(filepath.Separator)}, packages...)...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", strings.Join(packages, " "), err, out)
+	}
+	return nil
+}
+
+// FreeAddr returns an address on loopback that nothing listens on. Its port is
+// below those that systems hand out by themselves, so that it stays free while
+// the program that listens there is down between two runs.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)) // #nosec G404 -- chosen, not secret
+		l, err := net.Listen("tcp", addr)
+		if err == nil {
+			require.NoError(t, l.Close())
+			return addr
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			require.NoError(t, err)
+		}
+	}
+	require.FailNow(t, "no free port found")
+	return ""
+}
+
+// Root is the folder of the repository, found upwards from the test's own.
+func Root(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	require.NoError(t, err)
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.work")); err == nil {
+			return dir
+		}
+		parent := filepath.Dir(dir)
+		require.NotEqual(t, dir, parent, "not inside the repository")
+		dir = parent
+	}
+}
+
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
