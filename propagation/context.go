@@ -1,9 +1,6 @@
 package propagation
 
-import (
-	"context"
-	"slices"
-)
+import "context"
 
 // inlineValues is how many values fit into a snapshot without an allocation
 // of their own: one of every header that this package knows.
@@ -30,32 +27,35 @@ func (n *node) Value(key any) any {
 // String keeps the values out of a context that is printed.
 func (n *node) String() string { return "propagation.NewContext" }
 
-// newNode copies h's values, so that h may be on the caller's stack.
-func newNode(ctx context.Context, h Headers) *node {
+// newNode copies the values, so that they may be on the caller's stack.
+func newNode(ctx context.Context, t *table, mask uint64, from []string) *node {
 	var n *node
-	switch k := len(h.values); {
+	var values []string
+	switch k := len(from); {
 	case k <= 6:
 		s := new(struct {
 			node
 			values [6]string
 		})
-		n, h.values = &s.node, s.values[:copy(s.values[:], h.values)]
+		n, values = &s.node, s.values[:k:k]
 	case k <= 12:
 		s := new(struct {
 			node
 			values [12]string
 		})
-		n, h.values = &s.node, s.values[:copy(s.values[:], h.values)]
+		n, values = &s.node, s.values[:k:k]
 	case k <= inlineValues:
 		s := new(struct {
 			node
 			values [inlineValues]string
 		})
-		n, h.values = &s.node, s.values[:copy(s.values[:], h.values)]
+		n, values = &s.node, s.values[:k:k]
 	default:
-		n, h.values = new(node), slices.Clone(h.values)
+		n, values = new(node), make([]string, k)
 	}
-	n.Context, n.headers = ctx, h
+	copy(values, from)
+	n.Context = ctx
+	n.headers = Headers{t: t, mask: mask, values: values}
 	return n
 }
 
@@ -75,7 +75,7 @@ func NewContext(ctx context.Context, h Headers) context.Context {
 	if h.mask == 0 && FromContext(ctx).mask == 0 {
 		return ctx
 	}
-	return newNode(ctx, h)
+	return newNode(ctx, h.t, h.mask, h.values)
 }
 
 // FromContext returns the headers that ctx carries, or the zero Headers if it

@@ -79,9 +79,12 @@ func (f Families) With(families ...Family) Families {
 // tracestate is left out alone.
 func (f Families) Extract(h http.Header) Headers {
 	var buf [inlineValues]string
-	got := f.table().extract(h, buf[:0])
-	got.values = slices.Clone(got.values)
-	return got
+	t := f.table()
+	mask, values := t.extract(h, buf[:0])
+	if mask == 0 {
+		return Headers{}
+	}
+	return Headers{t: t, mask: mask, values: slices.Clone(values)}
 }
 
 // Incoming returns the incoming request r with the snapshot of its headers in
@@ -175,49 +178,46 @@ func (t *table) groupOf(i int) group {
 	return group{}
 }
 
-// extract appends to buf, which must be empty, what h has of t's headers. The
-// result shares buf's array.
-func (t *table) extract(h http.Header, buf []string) Headers {
-	var all uint64
+// extract appends to buf, which must be empty, what h has of t's headers, and
+// returns which they are. The values may share buf's array, which lets a
+// caller keep it on the stack.
+func (t *table) extract(h http.Header, buf []string) (mask uint64, values []string) {
 	if len(h) == 0 {
-		return Headers{}
+		return 0, nil
 	}
+	values = buf
 	for gi := range t.groups {
 		g := &t.groups[gi]
-		var mask uint64
-		start, size, count := len(buf), 0, 0
+		start, before := len(values), mask
+		size, count := 0, 0
 	family:
 		for i := g.lo; i < g.hi; i++ {
-			values := h[t.names[i]]
-			at := len(buf)
-			for _, v := range values {
+			first := len(values)
+			for _, v := range h[t.names[i]] {
 				if v == "" {
 					continue
 				}
 				size += len(v)
 				count++
 				if size > maxFamilyBytes || count > maxFamilyValues || !sendable(v) {
-					if i == t.w3c+w3cTracestate && t.w3c >= 0 {
-						buf = buf[:at]
-						mask &^= 1 << i
-						continue family
+					if t.w3c >= 0 && i == t.w3c+w3cTracestate {
+						values = values[:first]
+					} else {
+						values, mask = values[:start], before
 					}
-					buf, mask = buf[:start], 0
 					break family
 				}
-				if mask&(1<<i) != 0 {
-					buf = append(buf, "")
+				if len(values) > first {
+					values = append(values, "")
 				}
-				buf = append(buf, v)
+				values = append(values, v)
+			}
+			if len(values) > first {
 				mask |= 1 << i
 			}
 		}
-		all |= mask
 	}
-	if all == 0 {
-		return Headers{}
-	}
-	return Headers{t: t, mask: all, values: buf}
+	return mask, values
 }
 
 // sendable reports whether net/http sends v as a header value: no control
@@ -236,18 +236,19 @@ func sendable(v string) bool {
 // change in ctx.
 func (t *table) receive(ctx context.Context, h http.Header) (context.Context, bool) {
 	var buf [inlineValues]string
-	got := t.extract(h, buf[:0])
+	mask, values := t.extract(h, buf[:0])
 	if prev := FromContext(ctx); prev.mask != 0 {
-		kept := t.join(prev.t)
-		if got.mask == 0 && kept.all(prev.mask) {
+		j := t.join(prev.t)
+		if mask == 0 && prev.mask&^j.keep == 0 {
 			return ctx, false
 		}
-		return newNode(ctx, kept.merge(got, prev)), true
+		mask, values = j.merge(mask, slices.Clone(values), prev)
+		return newNode(ctx, j.t, mask, values), true
 	}
-	if got.mask == 0 {
+	if mask == 0 {
 		return ctx, false
 	}
-	return newNode(ctx, got), true
+	return newNode(ctx, t, mask, values), true
 }
 
 // joint is how the headers of two lists are carried together: those of the
@@ -284,18 +285,12 @@ func (t *table) join(second *table) *joint {
 	return j
 }
 
-func (j *joint) all(mask uint64) bool { return mask&^j.keep == 0 }
-
-// merge returns got, a snapshot by the first list, and what is kept of prev, a
-// snapshot by the second.
-func (j *joint) merge(got, prev Headers) Headers {
-	merged := Headers{t: j.t, mask: got.mask, values: slices.Clone(got.values)}
-	for i, values := range prev.each(j.keep) {
-		merged.mask |= 1 << j.t.index(prev.t.names[i])
-		merged.values = append(merged.values, values...)
+// merge returns the snapshot of the first list that is given, and what is kept
+// of prev, a snapshot of the second.
+func (j *joint) merge(mask uint64, values []string, prev Headers) (uint64, []string) {
+	for i, kept := range prev.each(j.keep) {
+		mask |= 1 << j.t.index(prev.t.names[i])
+		values = append(values, kept...)
 	}
-	if merged.mask == 0 {
-		return Headers{}
-	}
-	return merged
+	return mask, values
 }

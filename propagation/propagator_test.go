@@ -1,0 +1,337 @@
+package propagation_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/contrib/propagators/b3"
+	otelprop "go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/tracebaton/tracebaton/propagation"
+)
+
+const (
+	inTrace      = "463ac35c9f6413ad48485a3953bb6124"
+	inSpan       = "a2fb4a1d1a96d312"
+	ownSpan      = "0badc0ffee000001" // spanID
+	otherTrace   = "0af7651916cd43dd8448eb211c80319c"
+	otherSpan    = "b7ad6b7169203331"
+	shortTrace   = "48485a3953bb6124"
+	paddedTrace  = "0000000000000000" + shortTrace
+	inParent     = "00-" + inTrace + "-" + inSpan + "-01"
+	ownParent    = "00-" + inTrace + "-" + ownSpan + "-01"
+	otherParent  = "00-" + otherTrace + "-" + otherSpan + "-01"
+	ownUnsampled = "00-" + otherTrace + "-" + ownSpan + "-00"
+)
+
+func id(t *testing.T, hex string) trace.TraceID {
+	t.Helper()
+	traceID, err := trace.TraceIDFromHex(hex)
+	require.NoError(t, err)
+	return traceID
+}
+
+// header makes a header of "name: value" lines.
+func header(lines ...string) http.Header {
+	h := http.Header{}
+	for _, line := range lines {
+		name, value, _ := strings.Cut(line, ": ")
+		h.Add(name, value)
+	}
+	return h
+}
+
+func TestExtractKeepsTheSnapshotAndSetsTheRemoteParent(t *testing.T) {
+	for name, row := range map[string]struct {
+		families propagation.Families
+		in       http.Header
+		parent   string // as a traceparent
+		state    string
+	}{
+		"B3 before W3C in Istio's list":           {in: header("b3: "+inTrace+"-"+inSpan+"-1", "traceparent: "+otherParent), parent: inParent},
+		"W3C before B3 where it is listed first":  {families: propagation.Of(propagation.W3C, propagation.B3), in: header("b3: "+inTrace+"-"+inSpan+"-1", "traceparent: "+otherParent), parent: otherParent},
+		"b3 before x-b3-*":                        {in: header("b3: "+inTrace+"-"+inSpan+"-1", "x-b3-traceid: "+otherTrace, "x-b3-spanid: "+otherSpan), parent: inParent},
+		"a short trace ID is padded":              {in: header("x-b3-traceid: "+shortTrace, "x-b3-spanid: "+inSpan), parent: "00-" + paddedTrace + "-" + inSpan + "-00"},
+		"the next family when the first is none":  {in: header("b3: x", "traceparent: "+otherParent), parent: otherParent},
+		"no family outside the list":              {families: propagation.Of(propagation.RequestID, propagation.W3C), in: header("b3: " + inTrace + "-" + inSpan + "-1")},
+		"no decision without IDs":                 {in: header("x-b3-sampled: 1")},
+		"tracestate comes with its trace":         {in: header("traceparent: "+inParent, "tracestate: a=1", "tracestate: b=2"), parent: inParent, state: "a=1,b=2"},
+		"also when B3 of the same trace was read": {in: header("b3: "+inTrace+"-"+inSpan+"-1", "traceparent: "+inParent, "tracestate: a=1"), parent: inParent, state: "a=1"},
+		"but not from another trace":              {in: header("b3: "+inTrace+"-"+inSpan+"-1", "traceparent: "+otherParent, "tracestate: a=1"), parent: inParent},
+		"an invalid tracestate harms nothing":     {in: header("traceparent: "+inParent, "tracestate: ,=,"), parent: inParent},
+		"a traceparent of a later version":        {in: header("traceparent: cc-" + inTrace + "-" + inSpan + "-01-what-the-future-holds"), parent: inParent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := propagation.Propagator{Families: row.families}
+			ctx := p.Extract(context.Background(), otelprop.HeaderCarrier(row.in))
+			sc := trace.SpanContextFromContext(ctx)
+			assert.Equal(t, row.state, sc.TraceState().String())
+			if row.parent == "" {
+				assert.False(t, sc.IsValid())
+			} else {
+				assert.True(t, sc.IsRemote())
+				out := http.Header{}
+				otelprop.TraceContext{}.Inject(ctx, otelprop.HeaderCarrier(out))
+				assert.Equal(t, row.parent, out.Get("traceparent"))
+			}
+			assert.Equal(t, inject(row.families.Extract(row.in)), inject(propagation.FromContext(ctx)))
+		})
+	}
+	t.Run("nothing in leaves the context as it is", func(t *testing.T) {
+		ctx := context.Background()
+		assert.Equal(t, ctx, propagation.Propagator{}.Extract(ctx, otelprop.HeaderCarrier{"Accept": {"*/*"}}))
+	})
+}
+
+func TestInjectKeepsTheTraceWhole(t *testing.T) {
+	multi := []string{"x-b3-traceid: " + inTrace, "x-b3-spanid: " + inSpan, "x-b3-parentspanid: 0020000000000001", "x-b3-sampled: 1"}
+	multiAnd := func(lines ...string) http.Header { return header(append(multi, lines...)...) }
+	none := func(ctx context.Context) context.Context { return ctx }
+	span := func(traceID string, sampled bool) func(context.Context) context.Context {
+		return func(ctx context.Context) context.Context { return withSpan(ctx, id(t, traceID), sampled) }
+	}
+	w3cFirst := propagation.Of(propagation.RequestID, propagation.W3C, propagation.B3)
+
+	for name, row := range map[string]struct {
+		p    propagation.Propagator
+		in   http.Header
+		span func(context.Context) context.Context
+		dst  http.Header
+		out  http.Header
+	}{
+		"a sampled span is the parent, in x-b3-* when these came in": {
+			in: multiAnd("x-request-id: r"), span: span(inTrace, true),
+			out: header("x-request-id: r", "x-b3-traceid: "+inTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 1"),
+		},
+		"in b3 when that came in": {
+			in: header("b3: " + inTrace + "-" + inSpan + "-1-0020000000000001"), span: span(inTrace, true),
+			out: header("b3: " + inTrace + "-" + ownSpan + "-1"),
+		},
+		"in traceparent when that came in, tracestate kept": {
+			in: header("traceparent: "+inParent, "tracestate: a=1"), span: span(inTrace, true),
+			out: header("traceparent: "+ownParent, "tracestate: a=1"),
+		},
+		"in all formats that came in": {
+			in: multiAnd("b3: "+inTrace+"-"+inSpan+"-1", "traceparent: "+inParent), span: span(inTrace, true),
+			out: header("x-b3-traceid: "+inTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 1", "b3: "+inTrace+"-"+ownSpan+"-1", "traceparent: "+ownParent),
+		},
+		"a format that came in malformed is still the one that is spoken": {
+			in: header("b3: x"), span: span(inTrace, true),
+			out: header("b3: " + inTrace + "-" + ownSpan + "-1"),
+		},
+		"x-b3-* where none came in": {
+			in: header("x-request-id: r"), span: span(inTrace, true),
+			out: header("x-request-id: r", "x-b3-traceid: "+inTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 1"),
+		},
+		"traceparent where none came in and W3C is believed first": {
+			p: propagation.Propagator{Families: w3cFirst}, in: header("x-request-id: r"), span: span(inTrace, true),
+			out: header("x-request-id: r", "traceparent: "+ownParent),
+		},
+		"traceparent where B3 is not listed": {
+			p: propagation.Propagator{Families: propagation.Of(propagation.W3C)}, in: multiAnd(), span: span(inTrace, true),
+			out: header("traceparent: " + ownParent),
+		},
+		"nothing where neither is listed": {
+			p: propagation.Propagator{Families: propagation.Of(propagation.RequestID)}, in: multiAnd("x-request-id: r"), span: span(inTrace, true),
+			out: header("x-request-id: r"),
+		},
+		"outside any request too": {
+			in: header(), span: span(inTrace, true),
+			out: header("x-b3-traceid: "+inTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 1"),
+		},
+		"Encoding chooses b3 for what is started here": {
+			p: propagation.Propagator{Encoding: b3.B3SingleHeader}, in: header(), span: span(inTrace, true),
+			out: header("b3: " + inTrace + "-" + ownSpan + "-1"),
+		},
+		"and in place of the B3 format that came in": {
+			p: propagation.Propagator{Encoding: b3.B3SingleHeader}, in: multiAnd("traceparent: " + inParent), span: span(inTrace, true),
+			out: header("b3: "+inTrace+"-"+ownSpan+"-1", "traceparent: "+ownParent),
+		},
+		"or both": {
+			p: propagation.Propagator{Encoding: b3.B3SingleHeader | b3.B3MultipleHeader}, in: header("b3: 1"), span: span(inTrace, true),
+			out: header("b3: "+inTrace+"-"+ownSpan+"-1", "x-b3-traceid: "+inTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 1"),
+		},
+		"but not where only W3C came in": {
+			p: propagation.Propagator{Encoding: b3.B3SingleHeader}, in: header("traceparent: " + inParent), span: span(inTrace, true),
+			out: header("traceparent: " + ownParent),
+		},
+		"an unsampled span is no parent: what came in goes out": {
+			in: multiAnd("x-request-id: r", "traceparent: "+otherParent, "x-ot-span-context: o"), span: span(inTrace, false),
+			out: multiAnd("x-request-id: r", "traceparent: "+otherParent, "x-ot-span-context: o"),
+		},
+		"no span at all: what came in goes out": {
+			in: multiAnd("x-request-id: r", "b3: malformed"), span: none,
+			out: multiAnd("x-request-id: r", "b3: malformed"),
+		},
+		"an unsampled span of another trace on purpose: its IDs, not sampled": {
+			in: multiAnd("x-request-id: r", "traceparent: "+inParent, "tracestate: a=1"), span: span(otherTrace, false),
+			out: header("x-request-id: r", "x-b3-traceid: "+otherTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 0",
+				"traceparent: "+ownUnsampled, "tracestate: a=1"),
+		},
+		"an unsampled span outside any trace: its IDs, not sampled": {
+			in: header("x-request-id: r"), span: span(otherTrace, false),
+			out: header("x-request-id: r", "x-b3-traceid: "+otherTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 0"),
+		},
+		"neither span nor trace: nothing is invented": {
+			in: header("x-request-id: r"), span: none,
+			out: header("x-request-id: r"),
+		},
+		"a remote parent that was set by hand is passed on": {
+			in: header("x-request-id: r"), span: func(ctx context.Context) context.Context {
+				return otelprop.TraceContext{}.Extract(ctx, otelprop.HeaderCarrier(header("traceparent: "+otherParent)))
+			},
+			out: header("x-request-id: r", "x-b3-traceid: "+otherTrace, "x-b3-spanid: "+otherSpan, "x-b3-sampled: 1"),
+		},
+		"debug survives in the trace it was asked for": {
+			in: header("x-b3-traceid: "+inTrace, "x-b3-spanid: "+inSpan, "x-b3-flags: 1"), span: span(inTrace, true),
+			out: header("x-b3-traceid: "+inTrace, "x-b3-spanid: "+ownSpan, "x-b3-flags: 1"),
+		},
+		"and in no other": {
+			in: header("b3: " + inTrace + "-" + inSpan + "-d"), span: span(otherTrace, true),
+			out: header("b3: " + otherTrace + "-" + ownSpan + "-1"),
+		},
+		"a 16-digit trace ID stays 16 in B3 and is padded in traceparent": {
+			in:   header("x-b3-traceid: "+shortTrace, "x-b3-spanid: "+inSpan, "b3: "+shortTrace+"-"+inSpan+"-1", "traceparent: 00-"+paddedTrace+"-"+inSpan+"-01"),
+			span: span(paddedTrace, true),
+			out: header("x-b3-traceid: "+shortTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 1", "b3: "+shortTrace+"-"+ownSpan+"-1",
+				"traceparent: 00-"+paddedTrace+"-"+ownSpan+"-01"),
+		},
+		"nothing stale stays in a rewritten family, whatever its case": {
+			in: multiAnd(), span: span(inTrace, true),
+			dst: http.Header{"X-B3-Parentspanid": {"0020000000000001"}, "B3": {"0"}, "x-b3-flags": {"1"}, "X-B3-Sampled": nil, "Accept": {"*/*"}, "Traceparent": {"mine"}},
+			out: http.Header{"X-B3-Traceid": {inTrace}, "X-B3-Spanid": {ownSpan}, "X-B3-Sampled": {"1"}, "Accept": {"*/*"}, "Traceparent": {"mine"}},
+		},
+		"what is relayed gives way to the caller's choice": {
+			in: multiAnd("x-request-id: r"), span: none,
+			dst: header("b3: 0", "x-request-id: mine"),
+			out: header("b3: 0", "x-request-id: mine"),
+		},
+		"families that cannot be rewritten go out as they came": {
+			p:  propagation.Propagator{Families: propagation.Istio().With(propagation.XRay, propagation.Jaeger, propagation.Datadog)},
+			in: header("x-amzn-trace-id: Root=1-5", "uber-trace-id: 1:2:0:1", "x-datadog-trace-id: 5", "x-ot-span-context: o", "b3: 1"), span: span(inTrace, true),
+			out: header("x-amzn-trace-id: Root=1-5", "uber-trace-id: 1:2:0:1", "x-datadog-trace-id: 5", "x-ot-span-context: o",
+				"b3: "+inTrace+"-"+ownSpan+"-1"),
+		},
+		"a malformed B3 is not passed on as a trace": {
+			in: header("b3: x", "x-request-id: r"), span: none,
+			out: header("x-request-id: r"),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := row.span(row.p.Extract(context.Background(), otelprop.HeaderCarrier(row.in)))
+			if row.dst == nil {
+				row.dst = http.Header{}
+			}
+			row.p.Inject(ctx, otelprop.HeaderCarrier(row.dst))
+			assert.Equal(t, row.out, row.dst)
+		})
+	}
+}
+
+func TestSamplingAloneTravels(t *testing.T) {
+	for _, line := range []string{"x-b3-sampled: 0", "x-b3-sampled: 1", "x-b3-flags: 1", "b3: 0", "b3: 1", "b3: d", "x-b3-sampled: TRUE"} {
+		t.Run(line, func(t *testing.T) {
+			p := propagation.Propagator{}
+			ctx := p.Extract(context.Background(), otelprop.HeaderCarrier(header(line)))
+			for what, ctx := range map[string]context.Context{
+				"without a span":              ctx,
+				"with a span that is dropped": withSpan(ctx, id(t, otherTrace), false),
+			} {
+				out := http.Header{}
+				p.Inject(ctx, otelprop.HeaderCarrier(out))
+				assert.Equal(t, header(line), out, what)
+			}
+			out := http.Header{}
+			p.Inject(withSpan(ctx, id(t, otherTrace), true), otelprop.HeaderCarrier(out))
+			if strings.HasPrefix(line, "b3") {
+				assert.Equal(t, header("b3: "+otherTrace+"-"+ownSpan+"-1"), out)
+			} else {
+				assert.Equal(t, header("x-b3-traceid: "+otherTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 1"), out)
+			}
+		})
+	}
+}
+
+func TestFamiliesOutsideTheListAreNeitherReadNorWritten(t *testing.T) {
+	outer := propagation.Istio().With(propagation.Custom("end-user"))
+	p := propagation.Propagator{Families: propagation.Of(propagation.W3C)}
+	r := httptestRequest("x-request-id", "r", "end-user", "jason", "b3", inTrace+"-"+inSpan+"-1", "traceparent", otherParent)
+	ctx := p.Extract(outer.Incoming(r).Context(), otelprop.HeaderCarrier(r.Header))
+
+	out := http.Header{}
+	p.Inject(ctx, otelprop.HeaderCarrier(out))
+	assert.Equal(t, header("traceparent: "+otherParent), out)
+	assert.Equal(t, otherTrace, trace.SpanContextFromContext(ctx).TraceID().String())
+
+	t.Run("but stay in the context for whoever relays them", func(t *testing.T) {
+		propagation.FromContext(ctx).Inject(out)
+		assert.Equal(t, header("x-request-id: r", "end-user: jason", "b3: "+inTrace+"-"+inSpan+"-1", "traceparent: "+otherParent), out)
+	})
+}
+
+func TestOtherCarriersGetLowerCaseNamesAndFirstValues(t *testing.T) {
+	p := propagation.Propagator{}
+	in := otelprop.MapCarrier{"x-request-id": "r", "x-b3-traceid": inTrace, "x-b3-spanid": inSpan, "x-b3-sampled": "1", "x-ot-span-context": "o"}
+	ctx := p.Extract(context.Background(), in)
+	require.Equal(t, inTrace, trace.SpanContextFromContext(ctx).TraceID().String())
+
+	out := otelprop.MapCarrier{}
+	p.Inject(ctx, out)
+	assert.Equal(t, in, out)
+
+	out = otelprop.MapCarrier{"x-ot-span-context": "mine"}
+	p.Inject(withSpan(ctx, id(t, inTrace), true), out)
+	assert.Equal(t, otelprop.MapCarrier{"x-request-id": "r", "x-b3-traceid": inTrace, "x-b3-spanid": ownSpan, "x-b3-sampled": "1", "x-ot-span-context": "mine"}, out)
+
+	t.Run("a repeated header is read where the carrier can tell", func(t *testing.T) {
+		in := multiCarrier{header("x-b3-traceid: "+inTrace, "x-b3-traceid: "+otherTrace, "x-b3-spanid: "+inSpan, "x-request-id: r", "x-request-id: q")}
+		ctx := p.Extract(context.Background(), in)
+		assert.False(t, trace.SpanContextFromContext(ctx).IsValid(), "a repeated ID is no parent")
+		out := otelprop.MapCarrier{}
+		p.Inject(ctx, out)
+		assert.Equal(t, otelprop.MapCarrier{"x-request-id": "r"}, out)
+	})
+}
+
+// multiCarrier is a carrier that keeps every value, and is not a HeaderCarrier.
+type multiCarrier struct{ http.Header }
+
+func (c multiCarrier) Set(name, value string) { c.Header.Set(name, value) }
+
+func (c multiCarrier) Keys() []string { return otelprop.HeaderCarrier(c.Header).Keys() }
+
+func TestFieldsAreTheNamesThatInjectMaySet(t *testing.T) {
+	assert.Equal(t, []string{
+		"x-request-id", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags", "b3",
+		"traceparent", "tracestate", "x-ot-span-context",
+	}, propagation.Propagator{}.Fields())
+	propagation.Propagator{}.Fields()[0] = "changed"
+	assert.Equal(t, "x-request-id", propagation.Propagator{}.Fields()[0])
+}
+
+func TestThePropagatorCostsNoMoreThanContribB3(t *testing.T) {
+	contrib := b3.New(b3.WithInjectEncoding(b3.B3MultipleHeader))
+	in := header("x-request-id: r", "x-b3-traceid: "+inTrace, "x-b3-spanid: "+inSpan, "x-b3-sampled: 1")
+	cost := func(p otelprop.TextMapPropagator, span func(context.Context) context.Context) float64 {
+		return testing.AllocsPerRun(200, func() {
+			ctx := p.Extract(context.Background(), otelprop.HeaderCarrier(in))
+			p.Inject(span(ctx), otelprop.HeaderCarrier{})
+		})
+	}
+	for name, span := range map[string]func(context.Context) context.Context{
+		"without a span": func(ctx context.Context) context.Context { return ctx },
+		"not sampled":    func(ctx context.Context) context.Context { return withSpan(ctx, id(t, inTrace), false) },
+		"sampled":        func(ctx context.Context) context.Context { return withSpan(ctx, id(t, inTrace), true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ours, theirs := cost(propagation.Propagator{}, span), cost(contrib, span)
+			t.Log(ours, theirs)
+			assert.LessOrEqual(t, ours, theirs)
+		})
+	}
+}
