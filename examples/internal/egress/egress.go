@@ -1,0 +1,171 @@
+// Package egress decides where a service that fetches what it is told to may
+// connect to. The decision is made on the address that is dialled, after the
+// name is resolved, so that neither a DNS name nor a redirect gets around it.
+package egress
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// Policy says which addresses may be dialled: private ones (RFC 1918,
+// RFC 4193), and those that the policy's list names. Link-local, metadata,
+// multicast and unspecified addresses never are, whatever the list says. The
+// zero value has an empty list.
+type Policy struct {
+	names   map[string]bool
+	domains []string // with the dot before them
+	ranges  []netip.Prefix
+}
+
+// Parse returns the policy of a comma-separated list of names
+// (api.example.com), all names below one (*.example.com), addresses (::1) and
+// ranges of addresses (127.0.0.0/8). A name admits whatever it resolves to; a
+// range admits every name that resolves into it. Ports are not part of it.
+func Parse(list string) (Policy, error) {
+	p := Policy{names: make(map[string]bool)}
+	for entry := range strings.SplitSeq(list, ",") {
+		entry = strings.TrimSpace(entry)
+		if entry == "" {
+			continue
+		}
+		if prefix, err := netip.ParsePrefix(entry); err == nil {
+			p.ranges = append(p.ranges, prefix.Masked())
+			continue
+		}
+		if addr, err := netip.ParseAddr(entry); err == nil && addr.Zone() == "" {
+			addr = addr.Unmap()
+			p.ranges = append(p.ranges, netip.PrefixFrom(addr, addr.BitLen()))
+			continue
+		}
+		name, below := strings.CutPrefix(entry, "*.")
+		name = canonical(name)
+		if name == "" || name[0] == '.' || strings.ContainsFunc(name, notInNames) {
+			return Policy{}, fmt.Errorf("parse list of allowed hosts: %q is no host pattern: write a name without scheme and port, *.name, an address, or a range such as 10.0.0.0/8", entry)
+		}
+		if below {
+			p.domains = append(p.domains, "."+name)
+		} else {
+			p.names[name] = true
+		}
+	}
+	return p, nil
+}
+
+// Refused is the error of a connection that the policy does not admit.
+type Refused struct {
+	Host string     // as the URL has it
+	Addr netip.Addr // what it resolved to
+	Why  string
+}
+
+func (e *Refused) Error() string {
+	if e.Host == e.Addr.String() {
+		return fmt.Sprintf("not allowed to connect to %s: %s", e.Addr, e.Why)
+	}
+	return fmt.Sprintf("not allowed to connect to %s at %s: %s", e.Host, e.Addr, e.Why)
+}
+
+// check returns a *Refused unless a connection made for host may go to addr.
+func (p Policy) check(host string, addr netip.Addr) error {
+	addr = addr.Unmap().WithZone("")
+	if why := never(addr); why != "" {
+		return &Refused{host, addr, why}
+	}
+	if addr.IsPrivate() || p.admits(canonical(host), addr) {
+		return nil
+	}
+	kind := "a public address"
+	if addr.IsLoopback() {
+		kind = "a loopback address"
+	}
+	return &Refused{host, addr, kind + " that the list of allowed hosts (FETCH_ALLOW) does not name"}
+}
+
+func (p Policy) admits(host string, addr netip.Addr) bool {
+	if p.names[host] {
+		return true
+	}
+	for _, domain := range p.domains {
+		if strings.HasSuffix(host, domain) {
+			return true
+		}
+	}
+	for _, prefix := range p.ranges {
+		if prefix.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// metadata are the addresses at which clouds hand out credentials. Those that
+// are link-local as well are here for the reason that they are refused with.
+var metadata = []netip.Prefix{
+	netip.MustParsePrefix("169.254.169.254/32"), // most clouds
+	netip.MustParsePrefix("fd00:ec2::/32"),      // Amazon: metadata, task and pod credentials
+	netip.MustParsePrefix("fd20:ce::254/128"),   // Google
+	netip.MustParsePrefix("fd00:42::42/128"),    // Scaleway
+	netip.MustParsePrefix("100.100.100.200/32"), // Alibaba
+	netip.MustParsePrefix("192.0.0.192/32"),     // Oracle
+	netip.MustParsePrefix("168.63.129.16/32"),   // Azure
+}
+
+var (
+	thisNetwork = netip.MustParsePrefix("0.0.0.0/8") // Linux takes it for the host itself
+	broadcast   = netip.MustParseAddr("255.255.255.255")
+)
+
+// never returns why addr is refused whatever the list says, or "".
+func never(addr netip.Addr) string {
+	for _, prefix := range metadata {
+		if prefix.Contains(addr) {
+			return "a cloud's metadata address, which is never allowed"
+		}
+	}
+	switch {
+	case addr.IsUnspecified(), thisNetwork.Contains(addr):
+		return "an unspecified address, which is never allowed"
+	case addr.IsLinkLocalUnicast():
+		return "a link-local address, which is never allowed"
+	case addr.IsMulticast(), addr == broadcast:
+		return "a multicast address, which is never allowed"
+	}
+	if v4, ok := embedded(addr); ok {
+		return never(v4)
+	}
+	return ""
+}
+
+var (
+	nat64      = netip.MustParsePrefix("64:ff9b::/96")
+	sixToFour  = netip.MustParsePrefix("2002::/16")
+	compatible = netip.MustParsePrefix("::/96")
+)
+
+// embedded returns the IPv4 address that a gateway makes of addr.
+func embedded(addr netip.Addr) (netip.Addr, bool) {
+	if !addr.Is6() {
+		return netip.Addr{}, false
+	}
+	b := addr.As16()
+	switch {
+	case nat64.Contains(addr), compatible.Contains(addr) && !addr.IsLoopback():
+		return netip.AddrFrom4([4]byte(b[12:16])), true
+	case sixToFour.Contains(addr):
+		return netip.AddrFrom4([4]byte(b[2:6])), true
+	}
+	return netip.Addr{}, false
+}
+
+// canonical returns a host name in lower case and without the root's dot.
+func canonical(host string) string {
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+// notInNames reports whether c is in no name that the resolver is asked for:
+// net/http turns other alphabets into this one before it dials.
+func notInNames(c rune) bool {
+	return !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_')
+}

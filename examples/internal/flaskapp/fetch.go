@@ -1,0 +1,204 @@
+package flaskapp
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/tracebaton/tracebaton/examples/internal/egress"
+)
+
+// Limits bounds a fetch. Zero fields have the defaults.
+type Limits struct {
+	Bytes     int64         // of the answer's body; 10 MiB
+	Time      time.Duration // for all of it, redirects and body included; 30 s
+	Redirects int           // followed; 10, and none if negative
+}
+
+// headroom is how much of an answer is read before it is passed on. A failure
+// within it can still be told with a status; one after it only by cutting the
+// answer off.
+const headroom = 64 << 10
+
+// statusClientGone is what the log has of a request whose caller went away.
+// Nobody else sees it.
+const statusClientGone = 499
+
+type fetcher struct {
+	client *http.Client
+	limits Limits
+	log    *slog.Logger
+}
+
+func newFetcher(cfg Config, log *slog.Logger) *fetcher {
+	f := &fetcher{
+		limits: Limits{
+			Bytes:     cmp.Or(cfg.Limits.Bytes, 10<<20),
+			Time:      cmp.Or(cfg.Limits.Time, 30*time.Second),
+			Redirects: cmp.Or(cfg.Limits.Redirects, 10),
+		},
+		log: log,
+	}
+	dialer := cfg.Dialer
+	if dialer == nil {
+		dialer = &egress.Dialer{}
+	}
+	f.client = &http.Client{
+		Transport: cfg.Tracing.Transport(dialer.Transport()),
+		CheckRedirect: func(r *http.Request, via []*http.Request) error {
+			if len(via) > max(f.limits.Redirects, 0) {
+				return fmt.Errorf("more than %d redirects", max(f.limits.Redirects, 0))
+			}
+			return checkURL(r.URL)
+		},
+	}
+	return f
+}
+
+// serve answers r with first, and then with what the URL in its query answers
+// when it is fetched with ctx.
+func (f *fetcher) serve(ctx context.Context, w http.ResponseWriter, r *http.Request, first []byte) {
+	target, err := parseTarget(r.URL.RawQuery)
+	if err != nil {
+		text(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, f.limits.Time)
+	defer cancel()
+	res, body, err := f.fetch(ctx, target)
+	if err != nil {
+		status := statusOf(r, err)
+		f.log.WarnContext(r.Context(), "fetch failed", "status", status, "error", err)
+		text(w, status, err.Error())
+		return
+	}
+	defer func() { _ = res.Body.Close() }()
+
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	switch {
+	case first != nil:
+		// Two documents in one, which is neither's type.
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+	default:
+		h["Content-Type"] = res.Header["Content-Type"] // nil keeps net/http from guessing one
+		for _, name := range []string{"Content-Encoding", "Content-Length"} {
+			if v := res.Header.Get(name); v != "" {
+				h.Set(name, v)
+			}
+		}
+	}
+	status := res.StatusCode
+	if first != nil && (status == http.StatusNoContent || status == http.StatusNotModified) {
+		status = http.StatusOK // those cannot have a body, and this has one
+	}
+	w.WriteHeader(status)
+	_, err = w.Write(first)
+	if err == nil {
+		err = f.copy(w, body)
+	}
+	if err != nil {
+		// The status is out. What is left to tell the caller that the answer
+		// is not whole is not to end it.
+		f.log.WarnContext(r.Context(), "fetch cut off", "error", err)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// fetch calls target, and returns its answer once so much of it is there that
+// the rest is likely to come. The caller closes the answer's body, and reads
+// it from the returned reader.
+func (f *fetcher) fetch(ctx context.Context, target *url.URL) (*http.Response, io.Reader, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	res, err := f.client.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	body := bufio.NewReaderSize(res.Body, headroom)
+	err = f.acceptable(res)
+	if err == nil {
+		var head []byte
+		head, err = body.Peek(headroom)
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		if int64(len(head)) > f.limits.Bytes {
+			err = f.tooLarge()
+		}
+	}
+	if err != nil {
+		_ = res.Body.Close()
+		return nil, nil, &url.Error{Op: "Get", URL: target.Redacted(), Err: err}
+	}
+	return res, body, nil
+}
+
+// acceptable returns an error if the answer cannot be passed on.
+func (f *fetcher) acceptable(res *http.Response) error {
+	if res.StatusCode < 200 || res.StatusCode > 599 {
+		return fmt.Errorf("answered with status %d, which HTTP does not have", res.StatusCode)
+	}
+	if res.ContentLength > f.limits.Bytes {
+		return f.tooLarge()
+	}
+	return nil
+}
+
+func (f *fetcher) tooLarge() error {
+	return fmt.Errorf("answer is larger than %d bytes", f.limits.Bytes)
+}
+
+// copy passes the body on, as far as it may be.
+func (f *fetcher) copy(w io.Writer, body io.Reader) error {
+	n, err := io.Copy(w, io.LimitReader(body, f.limits.Bytes))
+	if err != nil || n < f.limits.Bytes {
+		return err
+	}
+	if _, err := io.ReadFull(body, make([]byte, 1)); !errors.Is(err, io.EOF) {
+		return cmp.Or(err, f.tooLarge())
+	}
+	return nil
+}
+
+// statusOf returns the status to answer r with when its fetch failed.
+func statusOf(r *http.Request, err error) int {
+	var refused *egress.Refused
+	var timeout net.Error
+	switch {
+	case errors.As(err, &refused):
+		return http.StatusForbidden
+	case r.Context().Err() != nil:
+		return statusClientGone
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return http.StatusGatewayTimeout
+	default:
+		return http.StatusBadGateway
+	}
+}
+
+func checkURL(u *url.URL) error {
+	if u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("cannot fetch %q: its scheme is neither http nor https", u.Redacted())
+	}
+	if u.Hostname() == "" {
+		return fmt.Errorf("cannot fetch %q: it names no host", u.Redacted())
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return fmt.Errorf("cannot fetch %q: port %s does not exist", u.Redacted(), port)
+		}
+	}
+	return nil
+}

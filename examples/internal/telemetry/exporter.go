@@ -1,0 +1,110 @@
+package telemetry
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/exporters/jaeger"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/exporters/stdout/stdouttrace"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+)
+
+// newExporter returns the exporter of that name, or nil for none.
+func newExporter(ctx context.Context, name string) (exp sdktrace.SpanExporter, err error) {
+	switch name {
+	case "", "otlp":
+		exp, err = newOTLP(ctx)
+	case "jaeger":
+		exp, err = jaeger.New(jaeger.WithCollectorEndpoint())
+	case "console":
+		exp, err = stdouttrace.New()
+	case "none":
+		return nil, nil
+	default:
+		return nil, fmt.Errorf("no traces exporter is called %q: set OTEL_TRACES_EXPORTER to otlp, jaeger, console or none", name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("set up traces exporter %s: %w", cmp.Or(name, "otlp"), err)
+	}
+	return exp, nil
+}
+
+func newOTLP(ctx context.Context) (sdktrace.SpanExporter, error) {
+	protocol := cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL"))
+	if protocol != "" && !strings.HasPrefix(protocol, "http/") {
+		return nil, fmt.Errorf("protocol %q is not built in: set OTEL_EXPORTER_OTLP_PROTOCOL to http/protobuf and the endpoint to the collector's port for it, usually 4318", protocol)
+	}
+	opts := []otlptracehttp.Option{
+		// The queue is drained by one goroutine: a batch that is tried for
+		// long costs those behind it their place.
+		otlptracehttp.WithRetry(otlptracehttp.RetryConfig{
+			Enabled:         true,
+			InitialInterval: time.Second,
+			MaxInterval:     5 * time.Second,
+			MaxElapsedTime:  15 * time.Second,
+		}),
+	}
+	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
+		// The specification's default; the exporter's own has https.
+		opts = append(opts, otlptracehttp.WithEndpointURL("http://localhost:4318/v1/traces"))
+	}
+	return otlptracehttp.New(ctx, opts...)
+}
+
+// exporter says in the log what its backend makes of the spans, and does not
+// outlive the time that it is given to stop.
+type exporter struct {
+	sdktrace.SpanExporter
+	log    *slog.Logger
+	limit  limiter
+	giveUp context.CancelFunc
+	ctx    context.Context // of all exports
+}
+
+func quiet(backend sdktrace.SpanExporter, log *slog.Logger) *exporter {
+	e := &exporter{SpanExporter: backend, log: log}
+	e.ctx, e.giveUp = context.WithCancel(context.Background())
+	return e
+}
+
+// ExportSpans sends the spans, or logs why they are lost. It returns no error,
+// since the SDK could do no more about it.
+func (e *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(e.ctx, cancel)()
+	if err := e.SpanExporter.ExportSpans(ctx, spans); err != nil {
+		e.limit.do(len(spans), func(lost int) {
+			e.log.Warn("spans do not get through; requests are served all the same", "spans_lost", lost, "error", err)
+		})
+	}
+	return nil
+}
+
+// limiter lets something be said once a minute at most. The zero value is
+// ready to use.
+type limiter struct {
+	mu   sync.Mutex
+	last time.Time
+	sum  int
+}
+
+// do calls say, with n and the ns of the calls since it last did, unless it
+// did within the last minute.
+func (l *limiter) do(n int, say func(sum int)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sum += n
+	if !l.last.IsZero() && time.Since(l.last) < time.Minute {
+		return
+	}
+	say(l.sum)
+	l.last, l.sum = time.Now(), 0
+}
