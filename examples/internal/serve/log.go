@@ -42,7 +42,7 @@ func Log(log *slog.Logger) func(http.Handler) http.Handler {
 					slog.String("path", r.URL.Path),
 					slog.Int("status", m.Code),
 					slog.Int64("bytes", m.Written),
-					slog.Duration("duration", time.Since(start)),
+					slog.Float64("duration_ms", float64(time.Since(start).Microseconds())/1000),
 				}
 				if !finished {
 					attrs = append(attrs, slog.Bool("cut_off", true))

@@ -31,8 +31,8 @@ type Program struct {
 	Also string // lines of usage below that of the service, for -h
 	Help string // what else the environment can say, for -h
 
-	// Service returns the service to run. Its Name, Tracing, Logger and Delay
-	// are filled in.
+	// Service returns the service to run. Its Tracing, Logger and Delay are
+	// filled in.
 	Service func(Env) (*Service, error)
 }
 
@@ -62,40 +62,37 @@ func (p Program) run(ctx context.Context, args []string, getenv func(string) str
 		return 2
 	}
 
-	log := NewLogger(stderr)
-	if err := p.serve(ctx, *addr, getenv, log); err != nil {
-		log.Error("failed", "service", p.Name, "error", err)
+	cfg := telemetry.FromEnv(getenv, p.Name)
+	log := NewLogger(stderr).With("service", cfg.Service)
+	cfg.Logger = log
+	if err := p.serve(ctx, *addr, getenv, cfg); err != nil {
+		log.Error("failed", "error", err)
 		return 1
 	}
 	return 0
 }
 
-func (p Program) serve(ctx context.Context, addr string, getenv func(string) string, log *slog.Logger) (err error) {
-	name := cmp.Or(getenv("OTEL_SERVICE_NAME"), p.Name)
+func (p Program) serve(ctx context.Context, addr string, getenv func(string) string, cfg telemetry.Config) error {
 	var delay time.Duration
 	if s := getenv("SHUTDOWN_DELAY"); s != "" {
+		var err error
 		if delay, err = time.ParseDuration(s); err != nil || delay < 0 {
 			return fmt.Errorf("read SHUTDOWN_DELAY: %q is no duration such as 5s", s)
 		}
 	}
-	tracing, err := telemetry.New(ctx, telemetry.Config{
-		Service:  name,
-		Version:  getenv("version"),
-		Exporter: getenv("OTEL_TRACES_EXPORTER"),
-		Logger:   log,
-	})
+	tracing, err := telemetry.New(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	s, err := p.Service(Env{Getenv: getenv, Logger: log, Tracing: tracing})
+	s, err := p.Service(Env{Getenv: getenv, Logger: cfg.Logger, Tracing: tracing})
 	if err != nil {
 		return errors.Join(err, tracing.Shutdown(ctx))
 	}
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
-		return errors.Join(fmt.Errorf("listen, which -addr may do elsewhere: %w", err), tracing.Shutdown(ctx))
+		return errors.Join(fmt.Errorf("listen (-addr chooses where): %w", err), tracing.Shutdown(ctx))
 	}
-	s.Name, s.Tracing, s.Logger, s.Delay = name, tracing, log, delay
+	s.Tracing, s.Logger, s.Delay = tracing, cfg.Logger, delay
 	return s.Run(ctx, ln)
 }
 

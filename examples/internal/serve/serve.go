@@ -19,9 +19,6 @@ import (
 
 // Service is an HTTP service. Only the handler is required.
 type Service struct {
-	// Name is what the log calls the service.
-	Name string
-
 	// Handler answers all requests but those for /healthz and /readyz, which
 	// are neither traced nor logged.
 	Handler http.Handler
@@ -52,11 +49,7 @@ const flushTimeout = 5 * time.Second
 // lets the requests that it took finish and sends the last spans. The error is
 // nil if no request was cut off.
 func (s *Service) Run(ctx context.Context, ln net.Listener) error {
-	log := s.Logger
-	if log == nil {
-		log = slog.Default()
-	}
-	log = log.With("service", s.Name)
+	log := cmp.Or(s.Logger, slog.Default())
 
 	var stopping atomic.Bool
 	server := &http.Server{
@@ -75,7 +68,7 @@ func (s *Service) Run(ctx context.Context, ln net.Listener) error {
 	var errs []error
 	select {
 	case err := <-served:
-		errs = append(errs, fmt.Errorf("serve %s: %w", s.Name, err))
+		errs = append(errs, fmt.Errorf("serve: %w", err))
 	case <-ctx.Done():
 		stopping.Store(true)
 		log.Info("stopping")

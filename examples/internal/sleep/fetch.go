@@ -1,7 +1,6 @@
 package sleep
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -159,12 +158,9 @@ func (c Command) Run(ctx context.Context, args []string) int {
 	if err != nil {
 		return exitUsage
 	}
-	tracing, err := telemetry.New(ctx, telemetry.Config{
-		Service:  cmp.Or(c.Getenv("OTEL_SERVICE_NAME"), "sleep"),
-		Version:  c.Getenv("version"),
-		Exporter: c.Getenv("OTEL_TRACES_EXPORTER"),
-		Logger:   serve.NewLogger(c.Stderr),
-	})
+	cfg := telemetry.FromEnv(c.Getenv, "sleep")
+	cfg.Logger = serve.NewLogger(c.Stderr)
+	tracing, err := telemetry.New(ctx, cfg)
 	if err != nil {
 		c.say("sleep: %v\n", err)
 		return exitUsage
@@ -270,7 +266,7 @@ func (c Command) print(o options, r *report, a *Answer, err error) {
 			}
 		}
 		if o.calls == 1 && (!o.body || failed(a)) {
-			c.say("%d %s in %s, %s\n", a.Status, http.StatusText(a.Status), round(a.Took), identity(a))
+			c.say("%d %s in %s%s\n", a.Status, http.StatusText(a.Status), round(a.Took), identity(a))
 		}
 	}
 	if progress {

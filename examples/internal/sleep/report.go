@@ -93,9 +93,9 @@ func (r *report) summarize(w io.Writer, calls int) {
 		round(percentile(r.times, 0.50)), round(percentile(r.times, 0.90)),
 		round(percentile(r.times, 0.99)), round(percentile(r.times, 1)))
 	if r.first != nil {
-		line("first", "%s, %s", round(r.first.Took), identity(r.first))
+		line("first", "%s%s", round(r.first.Took), identity(r.first))
 	}
-	line("slowest", "%s, %s", round(r.slowest.Took), identity(r.slowest))
+	line("slowest", "%s%s", round(r.slowest.Took), identity(r.slowest))
 }
 
 // percentile returns the smallest of the sorted times that a share p of them
@@ -106,15 +106,16 @@ func percentile(sorted []time.Duration, p float64) time.Duration {
 
 func failed(a *Answer) bool { return a.Status >= http.StatusBadRequest }
 
-// identity returns what the call is found by in the traces or the logs.
+// identity returns what the call is found by in the traces or else in the
+// logs, for the end of a line.
 func identity(a *Answer) string {
 	switch {
 	case a.TraceID != "":
-		return "trace " + a.TraceID
+		return ", trace " + a.TraceID
 	case a.RequestID != "":
-		return "request " + a.RequestID
+		return ", request " + a.RequestID
 	}
-	return "trace unknown"
+	return ""
 }
 
 // reason returns what went wrong, without the URL and the ports, so that the

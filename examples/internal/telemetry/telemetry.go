@@ -5,6 +5,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,6 +58,20 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// FromEnv returns the Config that the environment has for the service of that
+// name: OTEL_SERVICE_NAME, OTEL_TRACES_EXPORTER, OTEL_SDK_DISABLED and version.
+func FromEnv(getenv func(string) string, name string) Config {
+	cfg := Config{
+		Service:  cmp.Or(getenv("OTEL_SERVICE_NAME"), name),
+		Version:  getenv("version"), // as the walkthrough's deployments have it
+		Exporter: getenv("OTEL_TRACES_EXPORTER"),
+	}
+	if strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") {
+		cfg.Exporter = "none"
+	}
+	return cfg
+}
+
 // Tracing is how one service is traced. Several services in one process have
 // one each. Nil and the zero value make no spans and relay.
 type Tracing struct {
@@ -68,12 +83,7 @@ type Tracing struct {
 // values can be had. It does not wait for the backend. Errors of the SDK,
 // which has one handler for them in a process, go to the last cfg's Logger.
 func New(ctx context.Context, cfg Config) (*Tracing, error) {
-	log := cfg.Logger
-	if log == nil {
-		log = slog.Default()
-	}
-	log = log.With("service", cfg.Service)
-
+	log := cmp.Or(cfg.Logger, slog.Default())
 	processor := cfg.Processor
 	var exp *exporter
 	if processor == nil {
