@@ -1,0 +1,172 @@
+package middleware_test
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/tracebaton/tracebaton/middleware"
+	"github.com/tracebaton/tracebaton/propagation"
+)
+
+// upstream is a service that answers with the named headers of the request.
+func upstream(names ...string) *httptest.Server {
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, name := range names {
+			fmt.Fprintf(w, "%s: %s\n", name, r.Header.Get(name))
+		}
+	}))
+}
+
+// call makes the request that the sidecar would bring to h.
+func call(h http.Handler, header ...string) {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	for _, line := range header {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Set(name, value)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	fmt.Print(w.Body)
+}
+
+// answer makes the call and passes its answer on.
+func answer(w http.ResponseWriter, client *http.Client, req *http.Request) {
+	res, err := client.Do(req)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer res.Body.Close()
+	_, _ = io.Copy(w, res.Body)
+}
+
+// A server and its client: what comes in goes out.
+func Example() {
+	ratings := upstream("x-request-id", "x-b3-traceid", "x-b3-sampled")
+	defer ratings.Close()
+
+	client := &http.Client{Transport: &middleware.Transport{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
+		req, err := http.NewRequestWithContext(r.Context(), http.MethodGet, ratings.URL, nil)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		answer(w, client, req)
+	})
+	server := middleware.Relay(propagation.Istio())(mux)
+
+	call(server, "x-request-id: 5c1e3d0d", "x-b3-traceid: 463ac35c9f6413ad", "x-b3-sampled: 1")
+	// Output:
+	// x-request-id: 5c1e3d0d
+	// x-b3-traceid: 463ac35c9f6413ad
+	// x-b3-sampled: 1
+}
+
+// With chi, Relay is a middleware like any other. A header of the
+// application's own, by which the mesh routes, is relayed beside the trace.
+func ExampleRelay_chi() {
+	r := chi.NewRouter()
+	r.Use(middleware.Relay(propagation.Istio().With(propagation.Custom("end-user"))))
+	r.Get("/", func(w http.ResponseWriter, r *http.Request) {
+		headers := propagation.FromContext(r.Context())
+		fmt.Fprintln(w, headers.Get("x-request-id"), headers.Get("end-user"))
+	})
+
+	call(r, "x-request-id: 5c1e3d0d", "end-user: jason")
+	// Output: 5c1e3d0d jason
+}
+
+// Every log line of a request names it, so that it can be found from the
+// sidecar's access log and from the trace.
+func ExampleRelay_log() {
+	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
+	h := middleware.Relay(propagation.Istio())(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		log.InfoContext(r.Context(), "served", "trace", propagation.FromContext(r.Context()))
+	}))
+
+	call(h, "x-request-id: 5c1e3d0d", "x-b3-traceid: 463ac35c9f6413ad")
+	// Output: level=INFO msg=served trace.x-request-id=5c1e3d0d trace.x-b3-traceid=463ac35c9f6413ad
+}
+
+func withoutTime(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
+}
+
+// A loop that copies headers by hand, and what takes its place.
+func ExampleTransport_copyLoop() {
+	ratings := upstream("x-request-id", "x-b3-sampled")
+	defer ratings.Close()
+
+	before := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		req, _ := http.NewRequest(http.MethodGet, ratings.URL, nil)
+		for _, name := range []string{"x-request-id", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags"} {
+			req.Header.Set(name, r.Header.Get(name)) // sends "x-b3-sampled:" where none came: do not trace
+		}
+		answer(w, http.DefaultClient, req)
+	})
+
+	client := &http.Client{Transport: &middleware.Transport{}}
+	after := middleware.Relay(propagation.Istio())(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		req, _ := http.NewRequestWithContext(r.Context(), http.MethodGet, ratings.URL, nil)
+		answer(w, client, req)
+	}))
+
+	call(before, "x-request-id: 5c1e3d0d", "x-b3-sampled: 1")
+	call(after, "x-request-id: 5c1e3d0d", "x-b3-sampled: 1")
+	// Output:
+	// x-request-id: 5c1e3d0d
+	// x-b3-sampled: 1
+	// x-request-id: 5c1e3d0d
+	// x-b3-sampled: 1
+}
+
+// Headers stay inside: third parties, and redirects that lead to them, get none.
+func ExampleTransport_insideOnly() {
+	client := &http.Client{Transport: &middleware.Transport{
+		Base:  roundTripFunc(printRequestID),
+		Match: middleware.Internal,
+	}}
+	h := middleware.Relay(propagation.Istio())(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		for _, url := range []string{"http://ratings:9080/", "http://10.0.0.7/", "https://api.example.com/"} {
+			req, _ := http.NewRequestWithContext(r.Context(), http.MethodGet, url, nil)
+			answer(httptest.NewRecorder(), client, req)
+		}
+	}))
+
+	call(h, "x-request-id: 5c1e3d0d")
+	// Output:
+	// ratings:9080 gets "5c1e3d0d"
+	// 10.0.0.7 gets "5c1e3d0d"
+	// api.example.com gets ""
+}
+
+func printRequestID(r *http.Request) (*http.Response, error) {
+	fmt.Printf("%s gets %q\n", r.URL.Host, r.Header.Get("x-request-id"))
+	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+}
+
+func ExampleHosts() {
+	corp := middleware.Hosts("reviews.prod", "*.corp.example.com")
+	match := func(r *http.Request) bool { return middleware.Internal(r) || corp(r) }
+	for _, url := range []string{"http://ratings/", "http://reviews.prod/", "http://pay.corp.example.com/", "http://example.com/"} {
+		r, _ := http.NewRequest(http.MethodGet, url, nil)
+		fmt.Println(url, match(r))
+	}
+	// Output:
+	// http://ratings/ true
+	// http://reviews.prod/ true
+	// http://pay.corp.example.com/ true
+	// http://example.com/ false
+}
