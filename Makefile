@@ -1,13 +1,37 @@
-.PHONY: jaeger jaeger-build integration
+.PHONY: help demo test lint fuzz bench jaeger jaeger-build integration
 
-# The Jaeger server that users run: some minutes the first time, seconds after.
+## This list.
+help:
+	@awk -F: '/^## / { doc = substr($$0, 4) } /^[a-z-]+:/ && doc { printf "%-13s %s\n", $$1, doc; doc = "" }' Makefile
+
+## httpbin, flaskapp v1 and v2 and sleep on loopback; their traces at http://127.0.0.1:16686
+demo:
+	go run ./examples/demo
+
+## The tests of the library and of the examples.
+test:
+	go test ./... ./examples/...
+
+## gofmt, go mod tidy, go vet and golangci-lint, over all modules.
+lint:
+	.ci/run format tidy vet lint
+
+## Every fuzz target for a while: make fuzz FUZZTIME=10m
+fuzz:
+	.ci/run fuzz
+
+## The benchmarks.
+bench:
+	go test -run '^$$' -bench . -benchmem ./...
+
+## The Jaeger server that users run: some minutes the first time, seconds after.
 jaeger-build:
 	cd deploy/jaeger && GOWORK=off go build -ldflags='-s -w' -o bin/ github.com/jaegertracing/jaeger/cmd/jaeger && GOWORK=off go run ./ui bin/ui
 
-# Jaeger on loopback, its UI at http://127.0.0.1:16686, traces in memory.
+## Jaeger on loopback, its UI at http://127.0.0.1:16686, traces in memory.
 jaeger: jaeger-build
 	cd deploy/jaeger && JAEGER_UI_ASSETS=bin/ui bin/jaeger --config config.yaml
 
-# The services against real servers and a real browser.
+## The services against real servers and a real browser.
 integration: jaeger-build
 	cd integration && GOWORK=off go test ./...
