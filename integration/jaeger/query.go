@@ -2,6 +2,7 @@ package jaeger
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -20,7 +22,7 @@ import (
 // Trace is a trace as Jaeger's query API gives it to the UI.
 type Trace struct {
 	ID    string
-	Spans []Span
+	Spans []Span // in the order of their start
 }
 
 // Span is a span of a Trace.
@@ -103,6 +105,9 @@ func (s *Server) traces(path string) ([]Trace, error) {
 			}
 			tr.Spans = append(tr.Spans, out)
 		}
+		slices.SortFunc(tr.Spans, func(a, b Span) int {
+			return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.ID, b.ID))
+		})
 		traces = append(traces, tr)
 	}
 	return traces, nil
@@ -145,7 +150,7 @@ func (s *Server) Settle(t testing.TB) {
 		}}}},
 	}}})
 	require.NoError(t, err)
-	resp, err := http.Post(s.OTLP+"/v1/traces", "application/json", bytes.NewReader(body))
+	resp, err := http.Post(s.otlp+"/v1/traces", "application/json", bytes.NewReader(body))
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	require.Equal(t, http.StatusOK, resp.StatusCode)

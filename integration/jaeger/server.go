@@ -22,10 +22,10 @@ const (
 
 // Server is a Jaeger on loopback. The test's end stops it.
 type Server struct {
-	URL    string // the UI and the query API
-	OTLP   string // for OTEL_EXPORTER_OTLP_ENDPOINT
-	Thrift string // for OTEL_EXPORTER_JAEGER_ENDPOINT
+	URL string // of the UI and the query API
 
+	otlp    string
+	thrift  string
 	health  string
 	binary  string
 	env     []string
@@ -50,7 +50,7 @@ func Start(t testing.TB, data string) *Server {
 	query, grpc := process.FreeAddr(t), process.FreeAddr(t)
 	otlp, otlpGRPC := process.FreeAddr(t), process.FreeAddr(t)
 	thrift, zipkin, health := process.FreeAddr(t), process.FreeAddr(t), process.FreeAddr(t)
-	s.URL, s.OTLP, s.Thrift = "http://"+query, "http://"+otlp, "http://"+thrift+"/api/traces"
+	s.URL, s.otlp, s.thrift = "http://"+query, "http://"+otlp, "http://"+thrift+"/api/traces"
 	s.health = "http://" + health + "/status"
 
 	s.env = []string{"JAEGER_UI_ASSETS=" + filepath.Join(dir, "bin", "ui")}
@@ -59,6 +59,7 @@ func Start(t testing.TB, data string) *Server {
 		s.env = append(s.env, "JAEGER_DATA="+data)
 		s.args = append(s.args, "--config", filepath.Join(dir, "badger.yaml"))
 	}
+	s.args = append(s.args, "--set", "service.telemetry.logs.level=warn")
 	for key, addr := range map[string]string{
 		"extensions.jaeger_query.http.endpoint":           query,
 		"extensions.jaeger_query.grpc.endpoint":           grpc,
@@ -72,6 +73,16 @@ func Start(t testing.TB, data string) *Server {
 	}
 	s.Restart(t)
 	return s
+}
+
+// Env is the environment of a service that is to send its spans here, with the
+// exporter of that name, otlp or jaeger.
+func (s *Server) Env(exporter string) []string {
+	return []string{
+		"OTEL_TRACES_EXPORTER=" + exporter,
+		"OTEL_EXPORTER_OTLP_ENDPOINT=" + s.otlp,
+		"OTEL_EXPORTER_JAEGER_ENDPOINT=" + s.thrift,
+	}
 }
 
 // Restart starts a server that was stopped or killed, at the same addresses,

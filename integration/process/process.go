@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -31,7 +32,8 @@ const (
 type Process struct {
 	name string
 	cmd  *exec.Cmd
-	out  output
+	out  output // both outputs, as they come
+	std  output // standard output alone
 	done chan struct{}
 	err  error
 }
@@ -43,7 +45,7 @@ func Start(t testing.TB, env []string, path string, args ...string) *Process {
 	t.Helper()
 	p := &Process{name: filepath.Base(path), cmd: exec.Command(path, args...), done: make(chan struct{})}
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, env...)
-	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	p.cmd.Stdout, p.cmd.Stderr = io.MultiWriter(&p.out, &p.std), &p.out
 	p.cmd.SysProcAttr = dieWithParent()
 	require.NoError(t, p.cmd.Start())
 	go func() {
@@ -61,6 +63,9 @@ func Start(t testing.TB, env []string, path string, args ...string) *Process {
 
 // Output is what the program has printed so far, on both outputs.
 func (p *Process) Output() string { return p.out.String() }
+
+// Stdout is what of it went to standard output.
+func (p *Process) Stdout() string { return p.std.String() }
 
 // Wait waits for the program to end by itself and returns how it did: nil for
 // exit status 0.
