@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/otel/exporters/jaeger"
+	"go.opentelemetry.io/otel/exporters/jaeger" //nolint:staticcheck // retired, and here for collectors that are as old
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/exporters/stdout/stdouttrace"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -70,7 +70,7 @@ type exporter struct {
 
 func quiet(backend sdktrace.SpanExporter, log *slog.Logger) *exporter {
 	e := &exporter{SpanExporter: backend, log: log}
-	e.ctx, e.giveUp = context.WithCancel(context.Background())
+	e.ctx, e.giveUp = context.WithCancel(context.Background()) //nolint:gosec // Tracing.Shutdown calls it
 	return e
 }
 

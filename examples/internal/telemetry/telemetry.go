@@ -218,7 +218,7 @@ func (t *Tracing) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	if t.exporter != nil {
-		defer context.AfterFunc(ctx, t.exporter.giveUp)()
+		defer t.exporter.giveUp()
 	}
 	if err := t.provider.Shutdown(ctx); err != nil {
 		return fmt.Errorf("send the last spans: %w", err)
