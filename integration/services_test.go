@@ -54,15 +54,13 @@ func (s *services) through(route, path string) string {
 	return s.flaskappURL + route + "?url=" + s.httpbinURL + path
 }
 
-// sleep runs sleep fetch to its end and returns what it wrote to standard
-// output. Every call must have been answered.
-func (s *services) sleep(t testing.TB, args ...string) string {
+// sleep runs sleep fetch to its end. Every call must have been answered.
+func (s *services) sleep(t testing.TB, args ...string) {
 	t.Helper()
-	p := s.sleeping(t, s.env, args...)
-	require.NoError(t, p.Wait(t), "sleep fetch")
-	return p.Stdout()
+	require.NoError(t, s.sleeping(t, s.env, args...).Wait(t), "sleep fetch")
 }
 
+// sleeping runs sleep fetch with an environment of its own.
 func (s *services) sleeping(t testing.TB, env []string, args ...string) *process.Process {
 	t.Helper()
 	return process.Start(t, env, filepath.Join(bin, "sleep"), append([]string{"fetch"}, args...)...)

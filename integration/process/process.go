@@ -43,7 +43,8 @@ type Process struct {
 // where spans go.
 func Start(t testing.TB, env []string, path string, args ...string) *Process {
 	t.Helper()
-	p := &Process{name: filepath.Base(path), cmd: exec.Command(path, args...), done: make(chan struct{})}
+	cmd := exec.Command(path, args...) // #nosec G204 -- the test's own choice
+	p := &Process{name: filepath.Base(path), cmd: cmd, done: make(chan struct{})}
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, env...)
 	p.cmd.Stdout, p.cmd.Stderr = io.MultiWriter(&p.out, &p.std), &p.out
 	p.cmd.SysProcAttr = dieWithParent()
@@ -138,7 +139,8 @@ func Build(dir, bin string, packages ...string) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command("go", append([]string{"build", "-o", bin + string(filepath.Separator)}, packages...)...)
+	args := append([]string{"build", "-o", bin + string(filepath.Separator)}, packages...)
+	cmd := exec.Command("go", args...) // #nosec G204 -- the test's own choice
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {

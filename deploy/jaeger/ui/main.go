@@ -32,7 +32,7 @@ func run(args []string) error {
 	if len(args) != 1 {
 		return errors.New("want one argument: the folder to write the UI's files into")
 	}
-	if err := os.MkdirAll(args[0], 0o755); err != nil {
+	if err := os.MkdirAll(args[0], 0o750); err != nil { // #nosec G703 -- the caller's own folder
 		return err
 	}
 	dir, err := os.OpenRoot(args[0])
@@ -66,7 +66,7 @@ func export(src http.FileSystem, dst *os.Root, name string) error {
 		}
 		return dst.WriteFile(name, data, 0o644)
 	}
-	if err := dst.MkdirAll(name, 0o755); err != nil {
+	if err := dst.MkdirAll(name, 0o750); err != nil {
 		return err
 	}
 	entries, err := f.Readdir(-1)
