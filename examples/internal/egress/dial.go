@@ -46,7 +46,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 			if err != nil {
 				return fmt.Errorf("judge %q: %w", address, err)
 			}
-			return d.Policy.check(host, to.Addr())
+			return d.Policy.Check(host, to.Addr())
 		},
 	}
 	return dialer.DialContext(ctx, network, addr)

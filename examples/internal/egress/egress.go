@@ -41,7 +41,7 @@ func Parse(list string) (Policy, error) {
 		}
 		name, below := strings.CutPrefix(entry, "*.")
 		name = canonical(name)
-		if name == "" || name[0] == '.' || strings.ContainsFunc(name, notInNames) {
+		if name == "" || name[0] == '.' || strings.Trim(name, inNames) != "" {
 			return Policy{}, fmt.Errorf("parse list of allowed hosts: %q is no host pattern: write a name without scheme and port, *.name, an address, or a range such as 10.0.0.0/8", entry)
 		}
 		if below {
@@ -67,8 +67,8 @@ func (e *Refused) Error() string {
 	return fmt.Sprintf("not allowed to connect to %s at %s: %s", e.Host, e.Addr, e.Why)
 }
 
-// check returns a *Refused unless a connection made for host may go to addr.
-func (p Policy) check(host string, addr netip.Addr) error {
+// Check returns a *Refused unless a connection made for host may go to addr.
+func (p Policy) Check(host string, addr netip.Addr) error {
 	addr = addr.Unmap().WithZone("")
 	if why := never(addr); why != "" {
 		return &Refused{host, addr, why}
@@ -164,8 +164,6 @@ func canonical(host string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
-// notInNames reports whether c is in no name that the resolver is asked for:
-// net/http turns other alphabets into this one before it dials.
-func notInNames(c rune) bool {
-	return !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_')
-}
+// inNames are the characters of the names that are dialled: net/http turns
+// those of other alphabets into these before.
+const inNames = "abcdefghijklmnopqrstuvwxyz0123456789-._"

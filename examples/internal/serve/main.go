@@ -43,10 +43,11 @@ func (p Program) Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	return p.run(ctx, os.Args[1:], os.Getenv, os.Stderr)
+	return p.Run(ctx, os.Args[1:], os.Getenv, os.Stderr)
 }
 
-func (p Program) run(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) int {
+// Run is Main with all that it takes from the process, until ctx is done.
+func (p Program) Run(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) int {
 	flags := flag.NewFlagSet(p.Name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	addr := flags.String("addr", cmp.Or(getenv("ADDR"), p.Addr), "`address` to listen on; port 0 is a free one (ADDR)")

@@ -74,7 +74,9 @@ func (s *Service) Run(ctx context.Context, ln net.Listener) error {
 		log.Info("stopping")
 		time.Sleep(s.Delay)
 		errs = append(errs, s.drain(server))
-		<-served
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			errs = append(errs, fmt.Errorf("serve: %w", err))
+		}
 	}
 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)

@@ -16,8 +16,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// newExporter returns the exporter of that name, or nil for none.
-func newExporter(ctx context.Context, name string) (exp sdktrace.SpanExporter, err error) {
+// NewExporter returns the exporter of that name, or nil for none.
+func NewExporter(ctx context.Context, name string) (exp sdktrace.SpanExporter, err error) {
 	switch name {
 	case "", "otlp":
 		exp, err = newOTLP(ctx)

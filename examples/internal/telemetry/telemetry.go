@@ -87,7 +87,7 @@ func New(ctx context.Context, cfg Config) (*Tracing, error) {
 	processor := cfg.Processor
 	var exp *exporter
 	if processor == nil {
-		backend, err := newExporter(ctx, cfg.Exporter)
+		backend, err := NewExporter(ctx, cfg.Exporter)
 		if err != nil {
 			return nil, err
 		}

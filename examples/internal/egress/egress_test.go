@@ -1,0 +1,269 @@
+package egress_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/tracebaton/tracebaton/examples/internal/egress"
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+func parse(t *testing.T, list string) egress.Policy {
+	t.Helper()
+	p, err := egress.Parse(list)
+	require.NoError(t, err)
+	return p
+}
+
+func TestAddressIsJudged(t *testing.T) {
+	tests := []struct {
+		name  string
+		allow string
+		addr  string
+		why   string // "" is allowed
+	}{
+		{"a private address is allowed", "", "10.1.2.3", ""},
+		{"a private address is allowed in IPv6", "", "fd12:3456::1", ""},
+		{"a private address is allowed as IPv6 that means IPv4", "", "::ffff:192.168.1.1", ""},
+		{"loopback is allowed where a range names it", "127.0.0.0/8", "127.0.0.1", ""},
+		{"loopback is allowed where its address is named", "::1", "::1", ""},
+		{"a public address is allowed where a range names it", "10.0.0.0/8, 8.8.8.0/24", "8.8.8.8", ""},
+		{"any address is allowed where its host is named", "svc.example", "8.8.8.8", ""},
+		{"any address is allowed where all hosts of a domain are named", "*.example", "127.0.0.1", ""},
+		{"a host is named in any case and with the root's dot", "SVC.example.", "8.8.8.8", ""},
+
+		{"loopback is refused", "", "127.0.0.1", "loopback"},
+		{"all of loopback is refused", "", "127.8.9.10", "loopback"},
+		{"loopback is refused in IPv6", "", "::1", "loopback"},
+		{"loopback is refused as IPv6 that means IPv4", "", "::ffff:127.0.0.1", "loopback"},
+		{"a public address is refused", "", "8.8.8.8", "public"},
+		{"a public address is refused in IPv6", "", "2001:4860:4860::8888", "public"},
+		{"carrier-grade NAT is refused", "", "100.64.0.1", "public"},
+		{"a range does not admit its neighbours", "8.8.4.0/24", "8.8.8.8", "public"},
+		{"a name does not admit another", "example.com", "8.8.8.8", "public"},
+		{"a name does not admit those below it", "example", "8.8.8.8", "public"},
+		{"the names below one are not those that end like it", "*.vc.example", "8.8.8.8", "public"},
+		{"metadata is refused whatever host is named", "svc.example", "169.254.169.254", "metadata"},
+
+		{"metadata is refused", "", "169.254.169.254", "metadata"},
+		{"metadata is refused whatever the list says", "0.0.0.0/0, 169.254.169.254", "169.254.169.254", "metadata"},
+		{"metadata is refused among private addresses", "::/0", "fd00:ec2::254", "metadata"},
+		{"credentials of pods are refused", "", "fd00:ec2::23", "metadata"},
+		{"Google's metadata is refused in IPv6", "::/0", "fd20:ce::254", "metadata"},
+		{"Alibaba's metadata is refused", "100.64.0.0/10", "100.100.100.200", "metadata"},
+		{"Azure's wire server is refused", "0.0.0.0/0", "168.63.129.16", "metadata"},
+		{"metadata is refused through NAT64", "::/0", "64:ff9b::a9fe:a9fe", "metadata"},
+		{"metadata is refused through 6to4", "::/0", "2002:a9fe:a9fe::1", "metadata"},
+		{"metadata is refused as IPv6 that means IPv4", "0.0.0.0/0, ::/0", "::ffff:169.254.169.254", "metadata"},
+		{"link-local is refused whatever the list says", "0.0.0.0/0", "169.254.1.1", "link-local"},
+		{"link-local is refused in IPv6", "::/0", "fe80::1", "link-local"},
+		{"multicast is refused whatever the list says", "0.0.0.0/0", "224.0.0.1", "multicast"},
+		{"multicast is refused in IPv6", "::/0", "ff02::1", "multicast"},
+		{"broadcast is refused whatever the list says", "0.0.0.0/0", "255.255.255.255", "multicast"},
+		{"unspecified is refused whatever the list says", "0.0.0.0/0", "0.0.0.0", "unspecified"},
+		{"unspecified is refused in IPv6", "::/0", "::", "unspecified"},
+		{"this network is refused", "0.0.0.0/0", "0.1.2.3", "unspecified"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := parse(t, tt.allow).Check("Svc.Example", netip.MustParseAddr(tt.addr))
+			if tt.why == "" {
+				require.NoError(t, err)
+				return
+			}
+			var r *egress.Refused
+			require.ErrorAs(t, err, &r)
+			assert.Contains(t, r.Why, tt.why)
+			assert.Contains(t, r.Error(), "Svc.Example at "+r.Addr.String())
+		})
+	}
+}
+
+func TestListOfAllowedHostsIsRefusedWhereItMeansNothing(t *testing.T) {
+	for _, list := range []string{"http://example.com", "example.com:80", "*", "*.", "a b", "10.0.0.0/33", "fe80::1%eth0", "exämple.com", ".example.com", "a*b"} {
+		_, err := egress.Parse(list)
+		assert.ErrorContains(t, err, "is no host pattern", list)
+	}
+	for _, list := range []string{"", " , ,", "localhost", "*.example.com,10.0.0.1, ::1 ,fd00::/8"} {
+		_, err := egress.Parse(list)
+		assert.NoError(t, err, list)
+	}
+}
+
+// resolver answers every query for a name with its addresses, in turn.
+func resolver(t *testing.T, names map[string][]string) *net.Resolver {
+	t.Helper()
+	dns, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = dns.Close() })
+	asked := make(map[string]int)
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, from, err := dns.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			var m dnsmessage.Message
+			if m.Unpack(buf[:n]) != nil || len(m.Questions) != 1 {
+				continue
+			}
+			m.Response, m.Additionals = true, nil
+			q := m.Questions[0]
+			if addrs := names[q.Name.String()]; q.Type == dnsmessage.TypeA && len(addrs) > 0 {
+				addr := netip.MustParseAddr(addrs[asked[q.Name.String()]%len(addrs)])
+				asked[q.Name.String()]++
+				m.Answers = []dnsmessage.Resource{{
+					Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class},
+					Body:   &dnsmessage.AResource{A: addr.As4()},
+				}}
+			}
+			if answer, err := m.Pack(); err == nil {
+				_, _ = dns.WriteTo(answer, from)
+			}
+		}
+	}()
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "udp", dns.LocalAddr().String())
+	}}
+}
+
+// counted is a server that counts its connections.
+func counted(t *testing.T) (*httptest.Server, *atomic.Int32) {
+	t.Helper()
+	var conns atomic.Int32
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "here")
+	}))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			conns.Add(1)
+		}
+	}
+	s.Start()
+	t.Cleanup(s.Close)
+	return s, &conns
+}
+
+func get(d *egress.Dialer, client *http.Client, url string) error {
+	if client == nil {
+		tr := d.Transport()
+		defer tr.CloseIdleConnections()
+		client = &http.Client{Transport: tr}
+	}
+	res, err := client.Get(url)
+	if err != nil {
+		return err
+	}
+	_, _ = io.Copy(io.Discard, res.Body)
+	return res.Body.Close()
+}
+
+func TestNameIsJudgedByWhatItResolvesTo(t *testing.T) {
+	server, conns := counted(t)
+	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
+	dns := resolver(t, map[string][]string{
+		"loopback.example.": {"127.0.0.1"},
+		"metadata.example.": {"169.254.169.254"},
+	})
+
+	var r *egress.Refused
+	d := &egress.Dialer{Resolver: dns}
+	require.ErrorAs(t, get(d, nil, "http://loopback.example:"+port), &r)
+	assert.Equal(t, "127.0.0.1", r.Addr.String())
+	assert.Equal(t, "loopback.example", r.Host)
+
+	d.Policy = parse(t, "metadata.example")
+	require.ErrorAs(t, get(d, nil, "http://metadata.example:"+port), &r)
+	assert.Contains(t, r.Why, "metadata")
+	assert.Zero(t, conns.Load(), "a refused address was connected to")
+
+	d.Policy = parse(t, "loopback.example")
+	require.NoError(t, get(d, nil, "http://loopback.example:"+port))
+	assert.EqualValues(t, 1, conns.Load())
+}
+
+func TestNameThatChangesIsJudgedEachTime(t *testing.T) {
+	server, _ := counted(t)
+	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
+	d := &egress.Dialer{
+		Policy:   parse(t, "127.0.0.1"),
+		Resolver: resolver(t, map[string][]string{"rebound.example.": {"127.0.0.1", "127.0.0.2"}}),
+	}
+	require.NoError(t, get(d, nil, "http://rebound.example:"+port))
+	var r *egress.Refused
+	require.ErrorAs(t, get(d, nil, "http://rebound.example:"+port), &r)
+	assert.Equal(t, "127.0.0.2", r.Addr.String())
+}
+
+func TestConnectionOfAnAllowedNameServesNoOther(t *testing.T) {
+	server, conns := counted(t)
+	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
+	d := &egress.Dialer{
+		Policy: parse(t, "good.example"),
+		Resolver: resolver(t, map[string][]string{
+			"good.example.": {"127.0.0.1"},
+			"evil.example.": {"127.0.0.1"},
+		}),
+	}
+	tr := d.Transport()
+	defer tr.CloseIdleConnections()
+	client := &http.Client{Transport: tr}
+	require.NoError(t, get(d, client, "http://good.example:"+port))
+	require.NoError(t, get(d, client, "http://good.example:"+port))
+	require.EqualValues(t, 1, conns.Load(), "the connection is kept")
+
+	var r *egress.Refused
+	require.ErrorAs(t, get(d, client, "http://evil.example:"+port), &r)
+	require.ErrorAs(t, get(d, client, "http://127.0.0.1:"+port), &r)
+}
+
+func TestResolveMapsNamesAndDoesNotGetAroundThePolicy(t *testing.T) {
+	server, _ := counted(t)
+	d := &egress.Dialer{Resolve: func(addr string) string {
+		if addr == "httpbin:8000" {
+			return server.Listener.Addr().String()
+		}
+		return ""
+	}}
+	var r *egress.Refused
+	require.ErrorAs(t, get(d, nil, "http://httpbin:8000/"), &r)
+	assert.Equal(t, "httpbin", r.Host)
+
+	for _, allow := range []string{"httpbin", "127.0.0.0/8"} {
+		d.Policy = parse(t, allow)
+		require.NoError(t, get(d, nil, "http://httpbin:8000/"), allow)
+	}
+}
+
+func TestNoProxyConnectsInItsPlace(t *testing.T) {
+	assert.Nil(t, (&egress.Dialer{}).Transport().Proxy)
+}
+
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{"", "localhost", "*.example.com, 10.0.0.0/8", "::/0,0.0.0.0/0", "fe80::1%eth0", "169.254.169.254"} {
+		f.Add(s, "169.254.169.254")
+	}
+	f.Fuzz(func(t *testing.T, list, address string) {
+		p, err := egress.Parse(list)
+		if err != nil {
+			return
+		}
+		addr, err := netip.ParseAddr(address)
+		if err != nil {
+			return
+		}
+		if plain := addr.Unmap(); plain.IsLinkLocalUnicast() || plain.IsMulticast() || plain.IsUnspecified() {
+			require.Error(t, p.Check(strings.TrimPrefix(list, "*."), addr))
+		}
+	})
+}
