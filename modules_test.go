@@ -45,9 +45,4 @@ func TestDependabotKnowsEveryModule(t *testing.T) {
 			t.Errorf("%s has a go.mod: add /%[1]s to the gomod directories of .github/dependabot.yml", dir)
 		}
 	}
-	for _, dir := range known {
-		if !slices.Contains(modules, dir) {
-			t.Errorf("%s has no go.mod: remove /%[1]s from .github/dependabot.yml", dir)
-		}
-	}
 }
