@@ -4,7 +4,7 @@
 // In a service mesh the sidecars make the spans, but only the application
 // knows which outgoing call belongs to which incoming request. It tells the
 // sidecars by sending the headers that came in along with every call that it
-// makes (see "What Envoy cannot do" in Istio's [distributed tracing FAQ]).
+// makes; Istio's [distributed tracing FAQ] says why it cannot be otherwise.
 //
 // A [Family] is a set of headers that mean something only together, such as
 // [B3]; a [Families] is the list of those that a service passes on, [Istio]
