@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tracebaton/tracebaton/examples/internal/egress"
@@ -194,6 +195,9 @@ func checkURL(u *url.URL) error {
 	}
 	if u.Hostname() == "" {
 		return fmt.Errorf("cannot fetch %q: it names no host", u.Redacted())
+	}
+	if strings.Contains(u.Hostname(), "%") {
+		return fmt.Errorf("cannot fetch %q: a network zone means nothing here", u.Redacted())
 	}
 	if port := u.Port(); port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
