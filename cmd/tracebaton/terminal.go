@@ -1,0 +1,63 @@
+package main
+
+import (
+	"crypto/rand"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// newEnv returns the process's own. Colour is for terminals whose user has not
+// said otherwise (https://no-color.org).
+func newEnv() env {
+	info, err := os.Stdout.Stat()
+	terminal := err == nil && info.Mode()&os.ModeCharDevice != 0
+	return env{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, random: rand.Reader,
+		color: terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
+	}
+}
+
+type style string
+
+const (
+	red   style = "31"
+	green style = "32"
+	amber style = "33"
+	faint style = "2"
+	bold  style = "1"
+)
+
+func (e env) paint(s style, text string) string {
+	if !e.color || text == "" {
+		return text
+	}
+	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
+}
+
+// printable returns what came from the network such that it cannot control the
+// terminal.
+func printable(s string) string {
+	for _, c := range s {
+		if !strconv.IsPrint(c) {
+			q := strconv.Quote(s)
+			return q[1 : len(q)-1]
+		}
+	}
+	return s
+}
+
+// shorten leaves out the middle of a long text.
+func shorten(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	head := (n - 1) / 2
+	return string(r[:head]) + "…" + string(r[len(r)-(n-1-head):])
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return printable(shorten(line, 120))
+}

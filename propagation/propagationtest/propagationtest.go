@@ -1,0 +1,125 @@
+// Package propagationtest implements support for testing that a service passes
+// on the trace headers that it was called with, whatever it is made of: this
+// repository's middleware, OpenTelemetry, a loop over header names, another
+// language.
+//
+// In a test of the service:
+//
+//	func TestPropagation(t *testing.T) {
+//		propagationtest.Run(t, propagationtest.Service{
+//			Handler: func(upstream string, client *http.Client) http.Handler {
+//				client.Transport = &middleware.Transport{Base: client.Transport}
+//				return middleware.Relay(propagation.Istio())(bookinfo.New(upstream, client))
+//			},
+//			Path: "/productpage",
+//		})
+//	}
+//
+// The kit calls the service with headers of its own making, and is the
+// upstream that the service calls in turn, so that it sees what arrives. What
+// it finds wrong it explains: what was sent, what arrived, the rule, and why
+// it matters.
+package propagationtest
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/tracebaton/tracebaton/propagation"
+)
+
+// Service is the service under test. It has either a Handler or a URL.
+type Service struct {
+	// Handler returns the service, which calls the upstream at the URL (such
+	// as http://127.0.0.1:41233, no path) at least once for each request to
+	// Path. It is called once, and served on a loopback address.
+	//
+	// The service makes its calls with client, whose Transport is not nil, or
+	// with any other that sends them with client.Transport in the end. If
+	// Handler replaces client.Transport by one that adds the headers, the kit
+	// makes calls of its own with client too, in the context of those that the
+	// service made: it can then test a second call, one with a header of the
+	// caller's own, and one that is made after the response. Those cases are
+	// skipped otherwise.
+	Handler func(upstream string, client *http.Client) http.Handler
+
+	// URL is where a service that runs already listens on this machine, such
+	// as http://127.0.0.1:8080. Path must say where it finds its upstream.
+	// (For a service elsewhere, see the command tracebaton check.)
+	URL string
+
+	// Path is what is requested from the service, with GET, query included.
+	// {upstream} in it stands for the upstream's URL: /fetch?url={upstream}.
+	// Empty is /.
+	Path string
+
+	// Families are what the service promises to pass on. The zero value is
+	// propagation.Istio(). Of other headers the kit says nothing.
+	Families propagation.Families
+
+	// Match reports where the service sends the headers, as the field of
+	// middleware.Transport does. Nil is everywhere; else the kit tests that
+	// they do not follow a redirect to outside.example, which Match must not
+	// match. It must match the upstream's loopback address.
+	Match func(*http.Request) bool
+
+	// Spans declares that the service makes spans of its own and exports them
+	// if the trace is sampled: B3 and W3C must then arrive as those of a child
+	// span. Without Spans all headers must arrive byte for byte, since a span
+	// that nobody exports must not be anybody's parent.
+	Spans bool
+
+	// Parent returns the ID of the parent, which is empty for a root, of a
+	// span that the service recorded, or false if it recorded no such span.
+	// IDs are in lower-case hex. With it the kit follows the span that it was
+	// called by up to the caller's. Nil skips that. It implies Spans, and must
+	// be safe for use by several goroutines.
+	Parent func(spanID string) (parentID string, ok bool)
+}
+
+// Test tests a service. If it finds any misbehavior, it returns an error for
+// each, combined into a single error with [errors.Join]; why a kind of
+// misbehavior matters, and what to do about it, is explained where it comes
+// up first.
+//
+// A service that does not answer, or does not call its upstream, cannot be
+// tested: then the error says that, and nothing else.
+//
+// Test takes as long as the service for some 60 requests, and waits 10
+// seconds at most for each.
+func Test(s Service) error {
+	l, err := newLab(s)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	var errs []error
+	explained := make(map[string]bool)
+	for _, c := range l.cases() {
+		errs = append(errs, l.run(c, explained).errs...)
+	}
+	return errors.Join(errs...)
+}
+
+// Run tests a service as [Test] does, each case in a subtest, which is skipped
+// with a reason if the service cannot be brought to do what it is about.
+func Run(t *testing.T, s Service) {
+	t.Helper()
+	l, err := newLab(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	for _, c := range l.cases() {
+		t.Run(c.name, func(t *testing.T) {
+			r := l.run(c, make(map[string]bool))
+			for _, err := range r.errs {
+				t.Error(err)
+			}
+			if len(r.errs) == 0 && r.skipped != "" {
+				t.Skip(r.skipped)
+			}
+		})
+	}
+}

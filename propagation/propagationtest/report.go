@@ -1,0 +1,276 @@
+package propagationtest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tracebaton/tracebaton/internal/hop"
+	"github.com/tracebaton/tracebaton/propagation"
+)
+
+// report collects what a case finds.
+type report struct {
+	lab       *lab
+	c         testCase
+	explained map[string]bool // kinds of faults, and cases
+	seen      map[string]int  // faults, by what they say, and their place in errs
+	errs      []error
+	skipped   string
+}
+
+// run runs the case. What explained has is not explained again.
+func (l *lab) run(c testCase, explained map[string]bool) *report {
+	r := &report{lab: l, c: c, explained: explained, seen: make(map[string]int)}
+	switch {
+	case len(c.needs) > 0 && len(l.promised(c.needs)) == 0:
+		r.skip("the service does not promise " + c.needs[0])
+	case c.drives && !l.driven():
+		r.skip("the service does not replace the Transport of the client that it is given")
+	default:
+		c.run(l, r)
+	}
+	return r
+}
+
+func (r *report) skip(why string) { r.skipped = why }
+
+func (r *report) errorf(format string, args ...any) {
+	r.errs = append(r.errs, fmt.Errorf(r.c.name+": "+format, args...))
+}
+
+// send sends the probe and judges the calls that are made of it.
+func (r *report) send(p *probe) bool {
+	if err := p.do(context.Background()); err != nil {
+		r.errorf("%w", err)
+		return false
+	}
+	r.judge(p)
+	return true
+}
+
+// during sends the probe, and makes calls with the context of the service's
+// own while that waits for its answer. If the service has none that comes from
+// the request, nothing can be called on the request's behalf, which the
+// judgement says.
+func (r *report) during(p *probe, calls func(ctx context.Context)) bool {
+	done := make(chan struct{})
+	p.answer = func(_ http.ResponseWriter, _ *http.Request, n int) {
+		if n == 0 {
+			defer close(done)
+			if ctx := p.context(); ctx != nil {
+				calls(ctx)
+			}
+		}
+	}
+	if err := p.do(context.Background()); err != nil {
+		r.errorf("%w", err)
+		return false
+	}
+	<-done
+	r.judge(p)
+	return true
+}
+
+// call makes a call as the service would while serving p, and judges it.
+func (r *report) call(ctx context.Context, p *probe) {
+	q, err := p.again(ctx, nil)
+	if err != nil {
+		r.errorf("a call: %w", err)
+	}
+	r.judge(q)
+}
+
+// late makes a call for p, which has been served.
+func (r *report) late(p *probe) {
+	if ctx := p.context(); r.lab.driven() && ctx != nil {
+		r.call(context.WithoutCancel(ctx), p)
+	}
+}
+
+// judge compares all calls of the probe with what was sent.
+func (r *report) judge(p *probe) {
+	for _, c := range p.arrived() {
+		if c.host == outside {
+			continue
+		}
+		want := r.lab.want
+		want.Foreign = r.lab.foreign(p)
+		_, faults := hop.Compare(p.sent, c.header, want)
+		for _, f := range faults {
+			r.fault(p, p.sent, c.header, f)
+		}
+	}
+}
+
+// foreign returns whether a value is of another request than p.
+func (l *lab) foreign(p *probe) func(string) bool {
+	others := slices.DeleteFunc(l.all(), func(q *probe) bool {
+		return len(q.traces) == 0 || slices.Equal(p.traces, q.traces)
+	})
+	return func(v string) bool {
+		return !p.owns(v) && slices.ContainsFunc(others, func(q *probe) bool { return q.owns(v) })
+	}
+}
+
+// override judges a call that had the named headers before the service's
+// client got it.
+func (r *report) override(q *probe, names []string, none bool) {
+	arrived := q.arrived()[0].header
+	var family []string // what must not be added
+	for _, f := range hop.Known {
+		if all := hop.Names(propagation.Of(f.Family)); slices.Contains(all, names[0]) {
+			family = all
+		}
+	}
+	var added, lost []string
+	for _, name := range family {
+		got, own := arrived.Get(name), slices.Contains(names, name) && !none
+		switch {
+		case got != "" && !own, own && got == q.sent.Get(name):
+			added = append(added, name)
+		case own && got == "":
+			lost = append(lost, name)
+		}
+	}
+	what := ""
+	switch {
+	case len(added) == 0 && len(lost) == 0:
+		return
+	case r.lab.want.Spans == hop.OwnSpans && r.child(q, arrived):
+		return
+	case len(added) > 0 && none:
+		what = fmt.Sprintf("the caller set %s to nothing, and %s of the request went out all the same", hop.And(names), hop.And(added))
+	case len(added) > 0:
+		what = fmt.Sprintf("the caller set %s, and %s of the request went out", hop.And(names), hop.And(added))
+	default:
+		what = fmt.Sprintf("the caller set %s, and %s did not arrive", hop.And(names), hop.And(lost))
+	}
+	r.fault(q, q.sent, arrived, hop.Fault{Kind: hop.Overridden, Headers: family, What: what})
+}
+
+// child reports whether a whole child span's headers arrived: who makes spans
+// writes those of the call over what the caller chose.
+func (r *report) child(q *probe, arrived http.Header) bool {
+	_, faults := hop.Compare(q.sent, arrived, r.lab.want)
+	return len(faults) == 0
+}
+
+// leak judges a call to a host that must not get the headers.
+func (r *report) leak(p *probe, c call) {
+	var leaked []string
+	for _, name := range r.lab.names() {
+		if c.header.Get(name) != "" {
+			leaked = append(leaked, name)
+		}
+	}
+	if len(leaked) > 0 {
+		r.fault(p, p.sent, c.header, hop.Fault{Kind: hop.Leaked, Headers: leaked, What: fmt.Sprintf("%s arrived at %s", hop.And(leaked), outside)})
+	}
+}
+
+// descends follows the span's parents up to the caller's.
+func (r *report) descends(p *probe, c call, span, caller string) {
+	for at := span; ; {
+		parent, ok := r.parent(at)
+		switch {
+		case !ok:
+			r.fault(p, p.sent, c.header, hop.Fault{Kind: hop.Phantom, What: fmt.Sprintf("the service recorded no span %s", at)})
+			return
+		case parent == caller:
+			return
+		case parent == "":
+			r.fault(p, p.sent, c.header, hop.Fault{Kind: hop.WrongParent, What: fmt.Sprintf("span %s has no parent, and does not hang from the caller's, %s", at, caller)})
+			return
+		}
+		at = parent
+	}
+}
+
+// parent asks the service for a span's parent, and waits a little for spans
+// that end after the response was sent.
+func (r *report) parent(span string) (parent string, ok bool) {
+	for deadline := time.Now().Add(time.Second); ; time.Sleep(time.Millisecond) {
+		if parent, ok = r.lab.service.Parent(span); ok || time.Now().After(deadline) {
+			return parent, ok
+		}
+	}
+}
+
+// fault reports a fault, once however many calls show it.
+func (r *report) fault(p *probe, sent, arrived http.Header, f hop.Fault) {
+	key := string(f.Kind) + f.What + strings.Join(f.Headers, " ")
+	if n, ok := r.seen[key]; ok {
+		r.errs[n].(*problem).times++
+		return
+	}
+	r.seen[key] = len(r.errs)
+	e := &problem{name: r.c.name, fault: f, times: 1}
+	for _, name := range f.Headers {
+		e.sent = append(e.sent, lines(name, sent)...)
+		e.arrived = append(e.arrived, lines(name, arrived)...)
+	}
+	p.mu.Lock()
+	e.detached = p.detached
+	p.mu.Unlock()
+	if kind := "fault " + string(f.Kind); !r.explained[kind] {
+		r.explained[kind] = true
+		e.rule, e.matters, e.do = f.Rule(), f.Why(), f.Do()
+	}
+	if name := "case " + r.c.name; !r.explained[name] {
+		r.explained[name] = true
+		e.why = r.c.why
+	}
+	r.errs = append(r.errs, e)
+}
+
+func lines(name string, h http.Header) (lines []string) {
+	for _, v := range h.Values(name) {
+		lines = append(lines, fmt.Sprintf("%s: %s", name, v))
+	}
+	return lines
+}
+
+// problem is an error that teaches.
+type problem struct {
+	name                   string // of the case
+	fault                  hop.Fault
+	sent, arrived          []string
+	times                  int
+	detached               bool
+	rule, matters, do, why string // empty if explained before
+}
+
+func (e *problem) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s", e.name, e.fault.What)
+	if e.times > 1 {
+		fmt.Fprintf(&b, " (%d times)", e.times)
+	}
+	line := func(key, text string) {
+		if text != "" {
+			fmt.Fprintf(&b, "\n    %-9s%s", key, text)
+		}
+	}
+	block := func(key string, values []string) {
+		if len(values) == 0 {
+			values = []string{"nothing"}
+		}
+		line(key, strings.Join(values, "\n"+strings.Repeat(" ", 13)))
+	}
+	if len(e.fault.Headers) > 0 {
+		block("sent:", e.sent)
+		block("arrived:", e.arrived)
+	}
+	if e.detached {
+		line("seen:", "the call was made with a context that does not come from the request's, such as context.Background()")
+	}
+	line("rule:", e.rule)
+	line("why:", e.matters)
+	line("do:", e.do)
+	line("case:", e.why)
+	return b.String()
+}
