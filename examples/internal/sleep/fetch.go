@@ -31,9 +31,10 @@ not followed.
 `
 
 const usageEnd = `
-Answers (-body) go to standard output, all else to standard error. The exit
-status is 0 if every call was answered with a status below 400, 1 if not, 2 if
-the command was wrong, and 130 if it was interrupted before the last call.
+Answers (-body), and spans where OTEL_TRACES_EXPORTER is console, go to standard
+output, all else to standard error. The exit status is 0 if every call was
+answered with a status below 400, 1 if not, 2 if the command was wrong, and 130
+if it was interrupted before the last call.
 
 With OTEL_TRACES_EXPORTER=otlp (default), jaeger or console, sleep starts a
 trace and gives each call an x-request-id, unless -H has headers of them; with

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/http/httputil"
 	"net/url"
 	"regexp"
@@ -467,4 +468,22 @@ func TestWrongCommandSaysWhatIsWrong(t *testing.T) {
 	r = runWith(t, sleep.Command{}, map[string]string{"OTEL_TRACES_EXPORTER": "zipkin"}, "http://a/")
 	assert.Equal(t, 2, r.status)
 	assert.Contains(t, r.stderr, "otlp, jaeger, console or none")
+}
+
+func FuzzAnswer(f *testing.F) {
+	f.Add([]byte(`{"headers":{"Host":["x"],"X-B3-Traceid":["463ac35c9f6413ad"]}}`), "b3", "0")
+	f.Add([]byte(`{"Host":"x","Traceparent":"00-463ac35c9f6413ad48485a3953bb6124-a2fb4a1d1a96d312-01"}`+"\n<html>"), "X-B3-Traceid", "")
+	f.Add([]byte(`{"headers":[{"Host":1}],"Host":[]}`), "", "\x00")
+	f.Fuzz(func(t *testing.T, body []byte, name, value string) {
+		client := &sleep.Client{KeepBody: 1 << 20, Base: base(func(r *http.Request) (*http.Response, error) {
+			trace := httptrace.ContextClientTrace(r.Context())
+			trace.GotConn(httptrace.GotConnInfo{})
+			trace.WroteHeaderField("Host", []string{r.Host})
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(body)), Header: http.Header{name: {value}}}, nil
+		})}
+		a, err := client.Get(t.Context(), "http://x/", nil)
+		require.NoError(t, err)
+		require.Regexp(t, `^(|[0-9a-f]{16}|[0-9a-f]{32})$`, a.TraceID)
+		require.Equal(t, body, append([]byte{}, a.Body...))
+	})
 }

@@ -163,6 +163,9 @@ func TestSpansJoinTheTraceThatCameIn(t *testing.T) {
 	for _, key := range []attribute.Key{"http.request.method", "url.full", "server.address", "server.port", "http.response.status_code"} {
 		assert.True(t, attrs.HasValue(key), "%s in %v", key, client.Attributes())
 	}
+	for _, span := range ended {
+		assert.Contains(t, span.Attributes(), attribute.StringSlice("http.request.header.x-request-id", fromSidecar["X-Request-Id"]))
+	}
 	res := attribute.NewSet(server.Resource().Attributes()...)
 	for key, want := range map[attribute.Key]string{"service.name": "flaskapp", "service.version": "v1"} {
 		got, _ := res.Value(key)
