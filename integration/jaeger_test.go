@@ -23,7 +23,7 @@ const whole = `
 sleep: GET, client
   flaskapp: GET /fetch_with_trace, server
     flaskapp: GET, client
-      httpbin: GET /status/{code}, server
+      httpbin: GET /ip, server
 `
 
 // requestID is where a span says which request it belongs to.
@@ -35,7 +35,7 @@ func TestTracesInJaeger(t *testing.T) {
 			t.Run("a fetch that relays is one whole trace", func(t *testing.T) {
 				server := jaeger.Start(t, "")
 				s := start(t, server.Env(exporter)...)
-				s.sleep(t, "-H", "x-request-id: walkthrough-1", s.through("/fetch_with_trace", "/status/200"))
+				s.sleep(t, "-H", "x-request-id: walkthrough-1", s.through("/fetch_with_trace", "/ip"))
 				s.stop(t)
 
 				trace := one(t, find(t, server, "sleep"))
@@ -44,7 +44,7 @@ func TestTracesInJaeger(t *testing.T) {
 					"sleep: GET, client": {
 						"http.request.method":       "GET",
 						"http.response.status_code": 200.0,
-						"url.full":                  s.through("/fetch_with_trace", "/status/200"),
+						"url.full":                  s.through("/fetch_with_trace", "/ip"),
 						"server.address":            "127.0.0.1",
 						"server.port":               port(t, s.flaskappURL),
 					},
@@ -60,15 +60,15 @@ func TestTracesInJaeger(t *testing.T) {
 					"flaskapp: GET, client": {
 						"http.request.method":       "GET",
 						"http.response.status_code": 200.0,
-						"url.full":                  s.httpbinURL + "/status/200",
+						"url.full":                  s.httpbinURL + "/ip",
 						"server.address":            "127.0.0.1",
 						"server.port":               port(t, s.httpbinURL),
 					},
-					"httpbin: GET /status/{code}, server": {
+					"httpbin: GET /ip, server": {
 						"http.request.method":       "GET",
 						"http.response.status_code": 200.0,
-						"http.route":                "/status/{code}",
-						"url.path":                  "/status/200",
+						"http.route":                "/ip",
+						"url.path":                  "/ip",
 						"url.scheme":                "http",
 						"server.address":            "127.0.0.1",
 						"server.port":               port(t, s.httpbinURL),
@@ -86,7 +86,7 @@ func TestTracesInJaeger(t *testing.T) {
 			t.Run("a fetch that does not relay breaks into two traces", func(t *testing.T) {
 				server := jaeger.Start(t, "")
 				s := start(t, server.Env(exporter)...)
-				s.sleep(t, s.through("/fetch", "/status/200"))
+				s.sleep(t, s.through("/fetch", "/ip"))
 				s.stop(t)
 
 				first, second := one(t, find(t, server, "sleep")), one(t, find(t, server, "httpbin"))
@@ -96,7 +96,7 @@ sleep: GET, client
 `, "\n"+first.Tree())
 				require.Equal(t, `
 flaskapp: GET, client
-  httpbin: GET /status/{code}, server
+  httpbin: GET /ip, server
 `, "\n"+second.Tree())
 				require.NotEqual(t, first.ID, second.ID)
 				require.Len(t, find(t, server, "flaskapp"), 2)
@@ -105,7 +105,7 @@ flaskapp: GET, client
 			t.Run("a hundred calls, eight at a time, are a hundred whole traces", func(t *testing.T) {
 				server := jaeger.Start(t, "")
 				s := start(t, server.Env(exporter)...)
-				s.sleep(t, "-n", "100", "-c", "8", s.through("/fetch_with_trace", "/status/200"))
+				s.sleep(t, "-n", "100", "-c", "8", s.through("/fetch_with_trace", "/ip"))
 				s.stop(t)
 
 				traces := find(t, server, "httpbin")
@@ -145,7 +145,7 @@ flaskapp: GET, client
 			t.Run("a debug request is kept by services that keep nothing", func(t *testing.T) {
 				server := jaeger.Start(t, "")
 				s := start(t, append(server.Env(exporter), "OTEL_TRACES_SAMPLER=parentbased_always_off")...)
-				s.sleep(t, s.through("/fetch_with_trace", "/status/200"))
+				s.sleep(t, s.through("/fetch_with_trace", "/ip"))
 				arrived := s.echo(t, map[string]string{
 					"X-B3-Traceid": "463ac35c9f6413ad48485a3953bb6124",
 					"X-B3-Spanid":  "a2fb4a1d1a96d312",
@@ -169,7 +169,7 @@ flaskapp: GET /fetch_with_trace, server, parent missing
 				server := jaeger.Start(t, "")
 				// Nothing but the end sends a span: none is due within an hour.
 				s := start(t, append(server.Env(exporter), "OTEL_BSP_SCHEDULE_DELAY=3600000")...)
-				s.sleep(t, "-n", "20", s.through("/fetch_with_trace", "/status/200"))
+				s.sleep(t, "-n", "20", s.through("/fetch_with_trace", "/ip"))
 
 				// One more is under way when flaskapp is told.
 				called, answer := make(chan struct{}), make(chan struct{})
@@ -224,7 +224,7 @@ func TestTracesOnDisk(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := jaeger.Start(t, t.TempDir())
 			s := start(t, server.Env("otlp")...)
-			s.sleep(t, s.through("/fetch_with_trace", "/status/200"))
+			s.sleep(t, s.through("/fetch_with_trace", "/ip"))
 			s.stop(t)
 			before := one(t, find(t, server, "sleep"))
 			require.Equal(t, whole, "\n"+before.Tree())
@@ -235,7 +235,7 @@ func TestTracesOnDisk(t *testing.T) {
 
 			// And it still takes more.
 			s = start(t, server.Env("otlp")...)
-			s.sleep(t, s.through("/fetch_with_trace", "/status/200"))
+			s.sleep(t, s.through("/fetch_with_trace", "/ip"))
 			s.stop(t)
 			require.Len(t, find(t, server, "sleep"), 2)
 		})

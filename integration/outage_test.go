@@ -21,7 +21,7 @@ func TestJaegerAway(t *testing.T) {
 				// In ms: who waited for an export would wait for an hour.
 				s := start(t, append(server.Env(exporter),
 					"OTEL_EXPORTER_OTLP_TIMEOUT=3600000", "OTEL_BSP_EXPORT_TIMEOUT=3600000")...)
-				s.sleep(t, "-H", "x-request-id: before", s.through("/fetch_with_trace", "/status/200"))
+				s.sleep(t, "-H", "x-request-id: before", s.through("/fetch_with_trace", "/ip"))
 				arrives(t, server, "before")
 
 				// It still takes connections, and answers none. What flaskapp
@@ -29,7 +29,7 @@ func TestJaegerAway(t *testing.T) {
 				// and up to 512 in the batch that hangs.
 				server.Signal(t, syscall.SIGSTOP)
 				load := s.sleeping(t, []string{"OTEL_TRACES_EXPORTER=none"}, "-n", "1500", "-c", "8",
-					s.through("/fetch_with_trace", "/status/200"))
+					s.through("/fetch_with_trace", "/ip"))
 				require.NoError(t, load.Wait(t), "every call is answered")
 
 				// What it held arrives, and then there is room for more.
@@ -38,7 +38,7 @@ func TestJaegerAway(t *testing.T) {
 					traces, err := server.Find("flaskapp")
 					return err == nil && len(traces) >= 2048/2
 				}, time.Minute, 100*time.Millisecond)
-				s.sleep(t, "-H", "x-request-id: after", s.through("/fetch_with_trace", "/status/200"))
+				s.sleep(t, "-H", "x-request-id: after", s.through("/fetch_with_trace", "/ip"))
 				arrives(t, server, "after")
 			})
 
@@ -46,7 +46,7 @@ func TestJaegerAway(t *testing.T) {
 				server := jaeger.Start(t, "")
 				s := start(t, server.Env(exporter)...)
 				load := s.sleeping(t, []string{"OTEL_TRACES_EXPORTER=none"}, "-n", "1000000", "-c", "4", "-interval", "2ms",
-					s.through("/fetch_with_trace", "/status/200"))
+					s.through("/fetch_with_trace", "/ip"))
 				require.Eventually(t, func() bool {
 					traces, err := server.Find("flaskapp")
 					return err == nil && len(traces) > 0
@@ -57,7 +57,7 @@ func TestJaegerAway(t *testing.T) {
 					return line, strings.Contains(line, "spans do not get through")
 				})
 				server.Restart(t)
-				s.sleep(t, "-H", "x-request-id: after", s.through("/fetch_with_trace", "/status/200"))
+				s.sleep(t, "-H", "x-request-id: after", s.through("/fetch_with_trace", "/ip"))
 				arrives(t, server, "after")
 
 				require.True(t, load.Running())
