@@ -53,6 +53,13 @@ type Config struct {
 //
 // The URL needs no escaping if it starts with http:// or https://: then it is
 // all of the query that follows "url=".
+//
+// A fetch answers with the status, the content type and the body that the URL
+// answers with. Otherwise the answer is the reason: 400 for what is no URL,
+// 403 for where the policy does not let it go, 504 when time is up, and 502 for
+// all else, an answer above the limit among them. What goes wrong after the
+// first 64 KiB is too late for that: the answer is cut off without its end, so
+// that the caller does not take it for whole.
 func New(cfg Config) http.Handler {
 	log := cmp.Or(cfg.Logger, slog.Default())
 	lookup := cfg.LookupEnv

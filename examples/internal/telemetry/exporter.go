@@ -16,7 +16,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// NewExporter returns the exporter of that name, or nil for none.
+// NewExporter returns the exporter that has this name in [Config], configured
+// by the environment, or nil for none. It connects when it has spans to send.
 func NewExporter(ctx context.Context, name string) (exp sdktrace.SpanExporter, err error) {
 	switch name {
 	case "", "otlp":
