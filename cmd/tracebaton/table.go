@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -33,17 +32,13 @@ func (r *checkReport) writeText(e env) error {
 	}
 	switch r.Verdict {
 	case "whole":
-		fmt.Fprintf(&b, "%s What must arrive did, with %s.\n", e.paint(green, "Whole."), hop.And(names(r.Probes)))
+		fmt.Fprintln(&b, wrapTail(e.paint(green, "Whole."), "Whole.", "What must arrive did, with "+hop.And(names(r.Probes))+"."))
 	case "unknown":
 		fmt.Fprintf(&b, "%s\n", wrapTail(e.paint(amber, "Could not tell:"), "Could not tell:", r.Reason+"."))
 	default:
 		fmt.Fprintf(&b, "%s %s\n", e.paint(red, "Broken."), count(len(r.Faults), "fault"))
 		for i, f := range r.Faults {
-			what := f.What
-			if !slices.ContainsFunc(f.Headers, func(name string) bool { return strings.HasPrefix(what, name) }) {
-				what = strings.ToUpper(what[:1]) + what[1:]
-			}
-			fmt.Fprintf(&b, "\n%d. %s\n", i+1, e.paint(bold, strings.TrimSpace(wrap(printable(what)+" ("+f.Probe+").", "   "))))
+			fmt.Fprintf(&b, "\n%d. %s\n", i+1, e.paint(bold, strings.TrimSpace(wrap(upper(printable(f.What))+" (with "+f.Probe+").", "   "))))
 			for _, part := range [][2]string{{"Rule:", f.Rule}, {"Why: ", f.Why}, {"Do:  ", f.Do}} {
 				text := strings.TrimSpace(wrap(part[1], "         "))
 				fmt.Fprintf(&b, "   %s %s\n", e.paint(faint, part[0]), text)
@@ -70,7 +65,16 @@ func (p *probe) writeTable(b *bytes.Buffer, e env) {
 	var cells bytes.Buffer
 	w := tabwriter.NewWriter(&cells, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "HEADER\tSENT\tARRIVED\tVERDICT")
+	var rows []hop.Row
+	var left []string
 	for _, row := range p.Headers {
+		if !row.Required && row.Verdict == hop.Lost {
+			left = append(left, row.Name)
+		} else {
+			rows = append(rows, row)
+		}
+	}
+	for _, row := range rows {
 		arrived := value(row.Arrived)
 		if row.Verdict == hop.Relayed && value(row.Sent) == arrived {
 			arrived = "the same"
@@ -86,9 +90,15 @@ func (p *probe) writeTable(b *bytes.Buffer, e env) {
 		switch {
 		case i == 0:
 			b.WriteString(e.paint(bold, strings.TrimSuffix(line, "\n")) + "\n")
-		case i > len(p.Headers):
+		case i > len(rows):
 		default:
-			b.WriteString(paintRow(e, line, p.Headers[i-1]))
+			b.WriteString(paintRow(e, line, rows[i-1]))
+		}
+	}
+	if len(left) > 0 {
+		text := wrap("Sent too, lost, and not asked for (see -families): "+hop.And(left)+".", "")
+		for line := range strings.SplitSeq("\n"+text, "\n") {
+			b.WriteString(e.paint(faint, line) + "\n")
 		}
 	}
 }

@@ -189,7 +189,7 @@ func (l *lab) noAnswer(called <-chan struct{}, err error) error {
 // notCalled says what the service did in place of calling.
 func (l *lab) notCalled(res *http.Response, body string) error {
 	answer := fmt.Sprintf("%d %s", res.StatusCode, http.StatusText(res.StatusCode))
-	if line := firstLine(body); line != "" {
+	if line := firstLine(body); line != "" && res.StatusCode >= 400 {
 		answer += fmt.Sprintf(" (%s)", line)
 	}
 	switch {

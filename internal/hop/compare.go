@@ -31,10 +31,14 @@ type Spans int
 
 // What can be known of it.
 const (
-	NoSpans  Spans = iota // headers must arrive as they came
-	AnySpans              // not known: as they came, or as those of a child span
-	OwnSpans              // those of a child span if the trace is sampled
+	NoSpans      Spans = iota // headers must arrive as they came, and none else
+	DroppedSpans              // the same, but for traces of its own that are not sampled
+	OwnSpans                  // those of a child span if the trace is sampled
+	AnySpans                  // not known: as they came, or as those of a child span
 )
+
+// relays reports whether no span of the service may be anybody's parent.
+func (s Spans) relays() bool { return s == NoSpans || s == DroppedSpans }
 
 // Expect is what a service has promised.
 type Expect struct {
@@ -219,7 +223,20 @@ func (c *comparison) rest() {
 	case kept == 1 && len(lost) > 1 && c.row("x-request-id") != nil && c.row("x-request-id").Verdict == Relayed:
 		c.fault(OnlyRequestID, "everything but x-request-id was lost", lost...)
 	default:
-		c.fault(Missing, are(lost, "was lost", "were lost"), lost...)
+		var torn, missing []*Row
+		for _, r := range lost {
+			if c.torn(r.Name) {
+				torn = append(torn, r)
+			} else {
+				missing = append(missing, r)
+			}
+		}
+		if len(torn) > 0 {
+			c.fault(Torn, are(torn, "was lost", "were lost")+" from a family of which the rest arrived", torn...)
+		}
+		if len(missing) > 0 {
+			c.fault(Missing, are(missing, "was lost", "were lost"), missing...)
+		}
 	}
 	if changed := c.open(Changed); len(changed) > 0 {
 		c.fault(OtherValue, are(changed, "arrived with another value", "arrived with other values"), changed...)
@@ -227,6 +244,16 @@ func (c *comparison) rest() {
 	if invented := c.open(Invented); len(invented) > 0 {
 		c.fault(NotSent, are(invented, "arrived and was not sent", "arrived and were not sent"), invented...)
 	}
+}
+
+// torn reports whether something of the header's family arrived.
+func (c *comparison) torn(name string) bool {
+	for _, f := range Known {
+		if names := Names(propagation.Of(f.Family)); slices.Contains(names, name) {
+			return slices.ContainsFunc(names, func(name string) bool { return len(c.arrived.Values(name)) > 0 })
+		}
+	}
+	return false
 }
 
 func (c *comparison) requestID() {

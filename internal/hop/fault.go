@@ -14,6 +14,7 @@ const (
 	AllLost          Kind = "all-lost"
 	OnlyRequestID    Kind = "only-request-id"
 	Missing          Kind = "lost"
+	Torn             Kind = "torn"
 	OtherTrace       Kind = "new-trace"
 	Padded           Kind = "padded"
 	Truncated        Kind = "truncated"
@@ -61,9 +62,14 @@ var advice = map[Kind][3]string{
 		"The service passes on a header that it knows by name. Let it pass on all of them: in Go, replace that code by middleware.Relay and middleware.Transport.",
 	},
 	Missing: {
+		"Whatever trace headers come in with a request go out with every call made on its behalf.",
+		"Whoever reads that family sees a call without a request: its spans start a trace of their own, and without x-request-id Envoy's access logs cannot be joined.",
+		"Copy these too. In Go, middleware.Relay and middleware.Transport do; a service that is not to relay them can say which families it promises.",
+	},
+	Torn: {
 		"A family travels whole or not at all.",
-		"Headers of a family mean something together only: what is left of it names no place in the trace, or another one.",
-		"Copy the whole family, or none of it. In Go, middleware.Relay and middleware.Transport do; if the service is to relay less, say which families it promises.",
+		"Its headers mean something together only: what is left names no place in the trace, or another one.",
+		"Copy the whole family or none of it: in Go, replace a loop over names by middleware.Relay and middleware.Transport.",
 	},
 	OtherTrace: {
 		"The trace ID of the request is the trace ID of its calls.",

@@ -92,7 +92,7 @@ func (c *comparison) damaged(f wire.Format) bool {
 // root judges IDs that arrived where none were sent.
 func (c *comparison) root(in []wire.Context, o wire.Context) {
 	rows := append(c.open(Invented, members[o.Format]...), c.open(Changed, members[o.Format]...)...)
-	if c.want.Spans == NoSpans {
+	if c.want.Spans == NoSpans || c.want.Spans == DroppedSpans && o.Decision >= wire.Accepted {
 		c.fault(NotSent, are(rows, "arrived and was not sent", "arrived and were not sent"), rows...)
 		return
 	}
@@ -130,7 +130,7 @@ func (c *comparison) joins(i, o wire.Context) Verdict {
 		c.decision(i, o)
 		return Relayed
 	}
-	if c.want.Spans == NoSpans {
+	if c.want.Spans.relays() {
 		c.fault(Phantom, fmt.Sprintf("%s names a span that nobody exports", o.Format), rows...)
 		return Changed
 	}
@@ -221,7 +221,7 @@ func (c *comparison) decision(i, o wire.Context) {
 		return // only B3 has a debug flag
 	case is == wire.Deferred && o.Format == wire.B3Multi && o.Span == i.Span:
 		return // x-b3-sampled was lost, like any header
-	case was == wire.Deferred && o.HasIDs() && c.want.Spans != NoSpans:
+	case was == wire.Deferred && o.HasIDs() && !c.want.Spans.relays():
 		return // who makes spans may decide
 	case is == wire.Denied && (was == wire.Deferred || !o.HasIDs()):
 		kind = SampledInvented

@@ -107,7 +107,7 @@ func child(out http.Header, names ...string) {
 
 func TestABrokenServiceFailsWithTheMessageThatNamesItsFault(t *testing.T) {
 	own := func(s propagationtest.Service) propagationtest.Service {
-		s.Spans = true
+		s.Spans = propagationtest.OwnSpans
 		return s
 	}
 	tests := map[string]struct {
@@ -116,7 +116,7 @@ func TestABrokenServiceFailsWithTheMessageThatNamesItsFault(t *testing.T) {
 	}{
 		"forgets one header": {
 			loop(func(out, in http.Header) { all(out, in); out.Del("x-b3-spanid") }),
-			"headers of all families arrive together: x-b3-spanid was lost",
+			"headers of all families arrive together: x-b3-spanid was lost from a family of which the rest arrived",
 		},
 		"mixes values between requests": {
 			inOnePlace(),
@@ -418,7 +418,7 @@ func custom(s propagationtest.Service) propagationtest.Service {
 }
 
 func parent(s propagationtest.Service, f func(string) (string, bool)) propagationtest.Service {
-	s.Parent = f
+	s.Spans, s.Parent = propagationtest.OwnSpans, f
 	return s
 }
 

@@ -50,6 +50,8 @@ func newLab(s Service) (*lab, error) {
 		return nil, errors.New("propagationtest: set either Service.Handler or Service.URL")
 	case s.URL != "" && !strings.Contains(s.Path, "{upstream}"):
 		return nil, errors.New("propagationtest: put {upstream} into Service.Path: a service that runs already cannot know otherwise where its upstream is")
+	case s.Parent != nil && s.Spans != OwnSpans:
+		return nil, errors.New("propagationtest: Service.Parent is for a service with OwnSpans")
 	case s.Path == "":
 		s.Path = "/"
 	case s.Path[0] != '/':
@@ -57,9 +59,7 @@ func newLab(s Service) (*lab, error) {
 	}
 	l := &lab{service: s, url: strings.TrimSuffix(s.URL, "/")}
 	l.want = hop.Expect{Families: s.Families, Sidecars: s.URL != ""}
-	if s.Spans || s.Parent != nil {
-		l.want.Spans = hop.OwnSpans
-	}
+	l.want.Spans = map[Spans]hop.Spans{NoSpans: hop.NoSpans, DroppedSpans: hop.DroppedSpans, OwnSpans: hop.OwnSpans}[s.Spans]
 	l.upstream = httptest.NewServer(http.HandlerFunc(l.serveUpstream))
 	if s.Match != nil {
 		if !s.Match(l.outgoing(l.upstream.URL)) {

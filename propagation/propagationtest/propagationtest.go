@@ -64,19 +64,36 @@ type Service struct {
 	// match. It must match the upstream's loopback address.
 	Match func(*http.Request) bool
 
-	// Spans declares that the service makes spans of its own and exports them
-	// if the trace is sampled: B3 and W3C must then arrive as those of a child
-	// span. Without Spans all headers must arrive byte for byte, since a span
-	// that nobody exports must not be anybody's parent.
-	Spans bool
+	// Spans says whether the service makes spans of its own. Zero is NoSpans.
+	Spans Spans
 
 	// Parent returns the ID of the parent, which is empty for a root, of a
 	// span that the service recorded, or false if it recorded no such span.
-	// IDs are in lower-case hex. With it the kit follows the span that it was
-	// called by up to the caller's. Nil skips that. It implies Spans, and must
-	// be safe for use by several goroutines.
+	// IDs are in lower-case hex. With it the kit follows the span that the
+	// service says it calls from up to the caller's. Nil skips that. It goes
+	// with OwnSpans, and must be safe for use by several goroutines.
 	Parent func(spanID string) (parentID string, ok bool)
 }
+
+// Spans says whether a service makes spans of its own.
+type Spans int
+
+const (
+	// NoSpans is a service that makes none, or none that reach a store. All
+	// headers must arrive byte for byte, because a span that is in no store
+	// must not be anybody's parent, and no others must.
+	NoSpans Spans = iota
+
+	// DroppedSpans is a service with a tracer that drops all its spans, such
+	// as one with OpenTelemetry's SDK and NeverSample. Headers must arrive as
+	// for NoSpans, but where no trace came in, it may start one that is not
+	// sampled.
+	DroppedSpans
+
+	// OwnSpans is a service that exports its spans of sampled traces. B3 and
+	// W3C must arrive as those of a child span, in every format that goes out.
+	OwnSpans
+)
 
 // Test tests a service. If it finds any misbehavior, it returns an error for
 // each, combined into a single error with [errors.Join]; why a kind of

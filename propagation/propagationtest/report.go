@@ -140,7 +140,7 @@ func (r *report) override(q *probe, names []string, none bool) {
 	switch {
 	case len(added) == 0 && len(lost) == 0:
 		return
-	case r.lab.want.Spans == hop.OwnSpans && r.child(q, arrived):
+	case r.lab.service.Spans == OwnSpans && r.child(q, arrived):
 		return
 	case len(added) > 0 && none:
 		what = fmt.Sprintf("the caller set %s to nothing, and %s of the request went out all the same", hop.And(names), hop.And(added))

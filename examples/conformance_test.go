@@ -1,0 +1,160 @@
+package examples_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/tracebaton/tracebaton/examples/internal/egress"
+	"github.com/tracebaton/tracebaton/examples/internal/flaskapp"
+	"github.com/tracebaton/tracebaton/examples/internal/httpbin"
+	"github.com/tracebaton/tracebaton/examples/internal/telemetry"
+	"github.com/tracebaton/tracebaton/propagation"
+	"github.com/tracebaton/tracebaton/propagation/propagationtest"
+)
+
+// The conformance kit tests services that call others on behalf of those who
+// call them. Of the three services only flaskapp does: sleep is where a request
+// begins, and httpbin where it ends.
+
+// parents returns what propagationtest.Service.Parent asks of a recorder.
+func parents(r *tracetest.SpanRecorder) func(spanID string) (string, bool) {
+	return func(spanID string) (string, bool) {
+		for _, span := range r.Ended() {
+			if span.SpanContext().SpanID().String() != spanID {
+				continue
+			}
+			if !span.Parent().SpanID().IsValid() {
+				return "", true
+			}
+			return span.Parent().SpanID().String(), true
+		}
+		return "", false
+	}
+}
+
+// instrumented is a service with otelhttp and the library's propagator.
+func instrumented(provider trace.TracerProvider) propagationtest.Service {
+	options := []otelhttp.Option{
+		otelhttp.WithTracerProvider(provider),
+		otelhttp.WithPropagators(propagation.Propagator{}),
+	}
+	return propagationtest.Service{Handler: func(upstream string, client *http.Client) http.Handler {
+		client.Transport = otelhttp.NewTransport(client.Transport, options...)
+		return otelhttp.NewHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			req, err := http.NewRequestWithContext(r.Context(), http.MethodGet, upstream, nil)
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
+			res, err := client.Do(req)
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusBadGateway)
+				return
+			}
+			defer func() { _ = res.Body.Close() }()
+			_, _ = io.Copy(w, res.Body)
+		}), "fetch", options...)
+	}}
+}
+
+func TestOtelhttpWithThePropagatorConforms(t *testing.T) {
+	t.Run("no SDK", func(t *testing.T) {
+		propagationtest.Run(t, instrumented(noop.NewTracerProvider()))
+	})
+	t.Run("SDK that samples nothing", func(t *testing.T) {
+		s := instrumented(sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample())))
+		s.Spans = propagationtest.DroppedSpans
+		propagationtest.Run(t, s)
+	})
+	t.Run("SDK that samples", func(t *testing.T) {
+		recorder := tracetest.NewSpanRecorder()
+		s := instrumented(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder)))
+		s.Spans, s.Parent = propagationtest.OwnSpans, parents(recorder)
+		propagationtest.Run(t, s)
+	})
+}
+
+// flask is flaskapp, asked for the path.
+func flask(t *testing.T, tracing *telemetry.Tracing, path string) propagationtest.Service {
+	t.Helper()
+	loopback, err := egress.Parse("127.0.0.1/32")
+	require.NoError(t, err)
+	return propagationtest.Service{
+		Handler: func(string, *http.Client) http.Handler {
+			return flaskapp.New(flaskapp.Config{
+				Tracing: tracing,
+				Logger:  slog.New(slog.DiscardHandler),
+				Dialer:  &egress.Dialer{Policy: loopback},
+			})
+		},
+		Path:     path + "?url={upstream}",
+		Families: propagation.Istio().With(propagation.Custom("end-user")),
+	}
+}
+
+func tracing(t *testing.T, recorder *tracetest.SpanRecorder, sampler sdktrace.Sampler) *telemetry.Tracing {
+	t.Helper()
+	tr, err := telemetry.New(t.Context(), telemetry.Config{
+		Service: "flaskapp", Processor: recorder, Sampler: sampler, Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, tr.Shutdown(context.WithoutCancel(t.Context()))) })
+	return tr
+}
+
+func TestFlaskappConformsWhereItRelays(t *testing.T) {
+	for _, path := range []string{"/fetch_with_trace", "/fetch_with_header"} {
+		t.Run(path[1:], func(t *testing.T) {
+			t.Run("no SDK", func(t *testing.T) {
+				propagationtest.Run(t, flask(t, nil, path))
+			})
+			t.Run("SDK that samples nothing", func(t *testing.T) {
+				s := flask(t, tracing(t, tracetest.NewSpanRecorder(), sdktrace.NeverSample()), path)
+				s.Spans = propagationtest.DroppedSpans
+				propagationtest.Run(t, s)
+			})
+			t.Run("SDK that samples", func(t *testing.T) {
+				recorder := tracetest.NewSpanRecorder()
+				s := flask(t, tracing(t, recorder, sdktrace.ParentBased(sdktrace.AlwaysSample())), path)
+				s.Spans, s.Parent = propagationtest.OwnSpans, parents(recorder)
+				propagationtest.Run(t, s)
+			})
+		})
+	}
+}
+
+func TestFlaskappDoesNotConformWhereItIsBrokenOnPurpose(t *testing.T) {
+	err := propagationtest.Test(flask(t, nil, "/fetch"))
+	require.Error(t, err)
+	assert.ErrorContains(t, err, "headers of all families arrive together: none of the headers arrived")
+	assert.ErrorContains(t, err, "make the call with the request's context")
+
+	recorder := tracetest.NewSpanRecorder()
+	s := flask(t, tracing(t, recorder, sdktrace.ParentBased(sdktrace.AlwaysSample())), "/fetch")
+	s.Spans, s.Parent = propagationtest.OwnSpans, parents(recorder)
+	err = propagationtest.Test(s)
+	require.Error(t, err)
+	assert.ErrorContains(t, err, "headers of all families arrive together: x-b3-* names another trace than the one that was sent")
+}
+
+func TestHttpbinCallsNobodySoThatThereIsNothingToConform(t *testing.T) {
+	err := propagationtest.Test(propagationtest.Service{
+		Handler: func(string, *http.Client) http.Handler {
+			return httpbin.New(httpbin.Config{Logger: slog.New(slog.DiscardHandler)})
+		},
+		Path: "/headers",
+	})
+	assert.ErrorContains(t, err, "answered GET /headers with 200 OK")
+	assert.ErrorContains(t, err, "did not call its upstream")
+}
