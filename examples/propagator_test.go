@@ -880,8 +880,8 @@ func TestWorkThatOutlivesTheRequestKeepsItsHeaders(t *testing.T) {
 		{"NewContext and spans recorded only", recording, detached, walkthrough(), walkthrough(), nil},
 		{"NewContext and nothing sampled, a decision alone", never, detached, []string{sampled}, []string{sampled}, nil},
 		{
-			"NewContext and all sampled", always, detached, walkthrough(), lines(requestID, otSpan, multi(newTrace1, span2, sampled)),
-			[]string{"server 1 below inbound", "client 2 below nothing"},
+			"NewContext and all sampled", always, detached, walkthrough(), lines(requestID, otSpan, multi(traceID, span2, sampled)),
+			[]string{"server 1 below inbound", "client 2 below inbound"},
 		},
 	} {
 		for _, order := range append([]stack{alone}, stacked...) {

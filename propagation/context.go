@@ -1,6 +1,10 @@
 package propagation
 
-import "context"
+import (
+	"context"
+
+	"go.opentelemetry.io/otel/trace"
+)
 
 // inlineValues is how many values fit into a snapshot without an allocation
 // of their own: one of every header that this package knows.
@@ -67,6 +71,9 @@ func newNode(ctx context.Context, t *table, mask uint64, from []string) *node {
 //
 //	ctx := propagation.NewContext(context.Background(), propagation.FromContext(r.Context()))
 //
+// Headers that a [Propagator] has read bring their remote parent along where
+// ctx has no span, so that spans started with the result join the trace, too.
+//
 // NewContext panics if ctx is nil.
 func NewContext(ctx context.Context, h Headers) context.Context {
 	if ctx == nil {
@@ -75,7 +82,23 @@ func NewContext(ctx context.Context, h Headers) context.Context {
 	if h.mask == 0 && FromContext(ctx).mask == 0 {
 		return ctx
 	}
-	return newNode(ctx, h.t, h.mask, h.values)
+	n := newNode(ctx, h.t, h.mask, h.values)
+	if !h.joined {
+		return n
+	}
+	in := h.t.parse(h)
+	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
+		n.headers.joined = sc.TraceID() == in.parent.TraceID
+		return n
+	}
+	return n.join(in)
+}
+
+// join returns n with the parent that its headers name as the remote span.
+func (n *node) join(in received) context.Context {
+	n.headers.joined = true
+	in.parent.TraceState = in.tracestate(n.headers)
+	return trace.ContextWithRemoteSpanContext(n, trace.NewSpanContext(in.parent))
 }
 
 // FromContext returns the headers that ctx carries, or the zero Headers if it

@@ -31,7 +31,7 @@ type table struct {
 	private  uint64   // the headers that stay out of logs
 	b3, w3c  int      // index of the family's first header, or -1
 
-	joined atomic.Pointer[joint]
+	joint atomic.Pointer[joint]
 }
 
 // group is the run of a table's headers that belong to one family.
@@ -234,19 +234,21 @@ func sendable(v string) bool {
 // receive returns ctx with what h has of t's headers, beside those of other
 // families that ctx carries already. It reports false if there is nothing to
 // change in ctx.
-func (t *table) receive(ctx context.Context, h http.Header) (context.Context, bool) {
+func (t *table) receive(ctx context.Context, h http.Header) (*node, bool) {
 	var buf [inlineValues]string
 	mask, values := t.extract(h, buf[:0])
 	if prev := FromContext(ctx); prev.mask != 0 {
 		j := t.join(prev.t)
 		if mask == 0 && prev.mask&^j.keep == 0 {
-			return ctx, false
+			return nil, false
 		}
 		mask, values = j.merge(mask, slices.Clone(values), prev)
-		return newNode(ctx, j.t, mask, values), true
+		n := newNode(ctx, j.t, mask, values)
+		n.headers.joined = prev.joined
+		return n, true
 	}
 	if mask == 0 {
-		return ctx, false
+		return nil, false
 	}
 	return newNode(ctx, t, mask, values), true
 }
@@ -263,7 +265,7 @@ type joint struct {
 // program joins the same two again and again, and only the last one, since a
 // program might make lists without end.
 func (t *table) join(second *table) *joint {
-	if j := t.joined.Load(); j != nil && j.second == second {
+	if j := t.joint.Load(); j != nil && j.second == second {
 		return j
 	}
 	j := &joint{second: second}
@@ -281,7 +283,7 @@ func (t *table) join(second *table) *joint {
 		}
 	}
 	j.t = newTable(families)
-	t.joined.Store(j)
+	t.joint.Store(j)
 	return j
 }
 

@@ -20,6 +20,11 @@ type Headers struct {
 	// header as the one before: a repeated header is rare, and needs no room
 	// in the snapshots of all the others.
 	values []string
+
+	// joined is set once a Propagator has made the parent that the headers
+	// name the parent of ctx's spans: a span of another trace was then put
+	// there on purpose.
+	joined bool
 }
 
 // each iterates over the headers of h that are in the mask: their index in

@@ -63,17 +63,15 @@ func (p Propagator) Fields() []string {
 // A carrier other than [otelprop.HeaderCarrier] is asked for lower-case names.
 func (p Propagator) Extract(ctx context.Context, carrier otelprop.TextMapCarrier) context.Context {
 	t := p.Families.table()
-	ctx, changed := t.receive(ctx, read(t, carrier))
+	n, changed := t.receive(ctx, read(t, carrier))
 	if !changed {
 		return ctx
 	}
-	h := FromContext(ctx)
-	in := t.parse(h)
-	if !in.parent.SpanID.IsValid() {
-		return ctx
+	if in := t.parse(n.headers); in.parent.SpanID.IsValid() {
+		return n.join(in)
 	}
-	in.parent.TraceState = in.tracestate(h)
-	return trace.ContextWithRemoteSpanContext(ctx, trace.NewSpanContext(in.parent))
+	n.headers.joined = false
+	return n
 }
 
 // Inject writes to the carrier the headers of ctx's request, and B3 and W3C so
@@ -235,9 +233,8 @@ func (p Propagator) inject(ctx context.Context, dst http.Header) {
 	case local && sc.IsSampled():
 		rewrite = true
 	case in.parent.SpanID.IsValid():
-		rewrite = local && sc.TraceID() != in.parent.TraceID
+		rewrite = local && h.joined && sc.TraceID() != in.parent.TraceID
 	case in.decided:
-		rewrite = sc.IsValid() && !local
 	default:
 		rewrite = sc.IsValid()
 		mine &^= h.ids()

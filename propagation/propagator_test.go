@@ -233,6 +233,45 @@ func TestInjectKeepsTheTraceWhole(t *testing.T) {
 	}
 }
 
+func TestOnlyASpanThatWasPutIntoAnotherTraceOnPurposeLeavesTheTrace(t *testing.T) {
+	in := header("traceparent: "+inParent, "tracestate: a=1")
+	p := propagation.Propagator{}
+	relayed := propagation.Istio().Incoming(httptestRequest("traceparent", inParent, "tracestate", "a=1")).Context()
+	extracted := p.Extract(context.Background(), otelprop.HeaderCarrier(in))
+	detached := propagation.NewContext(context.Background(), propagation.FromContext(extracted))
+	for name, row := range map[string]struct {
+		ctx context.Context
+		out http.Header
+	}{
+		"on purpose, since its parent was there to join":            {withSpan(extracted, id(t, otherTrace), false), header("traceparent: "+ownUnsampled, "tracestate: a=1")},
+		"not on purpose, since nobody told it of a parent":          {withSpan(relayed, id(t, otherTrace), false), in},
+		"nor where the context that knew the parent was left":       {propagation.NewContext(withSpan(context.Background(), id(t, otherTrace), false), propagation.FromContext(extracted)), in},
+		"but where the parent came along":                           {withSpan(detached, id(t, otherTrace), false), header("traceparent: "+ownUnsampled, "tracestate: a=1")},
+		"a list that is read later does not change that":            {withSpan(propagation.Of(propagation.RequestID).Incoming(httptestRequest("x-request-id", "r").WithContext(extracted)).Context(), id(t, otherTrace), false), header("x-request-id: r", "traceparent: "+ownUnsampled, "tracestate: a=1")},
+		"a span of the same trace that is not sampled is no parent": {withSpan(extracted, id(t, inTrace), false), in},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := http.Header{}
+			p.Inject(row.ctx, otelprop.HeaderCarrier(out))
+			assert.Equal(t, row.out, out)
+		})
+	}
+
+	t.Run("NewContext brings the remote parent along where there is no span", func(t *testing.T) {
+		assert.Equal(t, trace.SpanContextFromContext(extracted), trace.SpanContextFromContext(detached))
+		assert.True(t, trace.SpanContextFromContext(detached).IsRemote())
+	})
+	t.Run("but none that no Propagator has read", func(t *testing.T) {
+		ctx := propagation.NewContext(context.Background(), propagation.FromContext(relayed))
+		assert.False(t, trace.SpanContextFromContext(ctx).IsValid())
+	})
+	t.Run("and none in place of a span that is there", func(t *testing.T) {
+		ctx := withSpan(context.Background(), id(t, otherTrace), true)
+		ctx = propagation.NewContext(ctx, propagation.FromContext(extracted))
+		assert.Equal(t, otherTrace, trace.SpanContextFromContext(ctx).TraceID().String())
+	})
+}
+
 func TestSamplingAloneTravels(t *testing.T) {
 	for _, line := range []string{"x-b3-sampled: 0", "x-b3-sampled: 1", "x-b3-flags: 1", "b3: 0", "b3: 1", "b3: d", "x-b3-sampled: TRUE"} {
 		t.Run(line, func(t *testing.T) {
