@@ -30,6 +30,7 @@ sleep: GET, client
 const requestID = "http.request.header.x-request-id"
 
 func TestTracesInJaeger(t *testing.T) {
+	jaeger.Need(t)
 	for _, exporter := range []string{"otlp", "jaeger"} {
 		t.Run(exporter, func(t *testing.T) {
 			t.Run("a fetch that relays is one whole trace", func(t *testing.T) {
@@ -217,6 +218,7 @@ sleep: GET, client
 
 // TestTracesOnDisk is about the configuration with badger.
 func TestTracesOnDisk(t *testing.T) {
+	jaeger.Need(t)
 	for name, end := range map[string]func(testing.TB, *jaeger.Server){
 		"traces survive a restart": func(t testing.TB, s *jaeger.Server) { s.Stop(t) },
 		"traces survive a crash":   func(_ testing.TB, s *jaeger.Server) { s.Kill() },

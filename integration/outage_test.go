@@ -14,6 +14,7 @@ import (
 )
 
 func TestJaegerAway(t *testing.T) {
+	jaeger.Need(t)
 	for _, exporter := range []string{"otlp", "jaeger"} {
 		t.Run(exporter, func(t *testing.T) {
 			t.Run("no request waits for a Jaeger that hangs", func(t *testing.T) {

@@ -33,19 +33,30 @@ type Server struct {
 	process *process.Process
 }
 
+// Need skips the test where Jaeger has not been built, and fails it in CI.
+func Need(t testing.TB) {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(folder(t), "bin", "jaeger")); err != nil {
+		const what = "Jaeger is not built: make jaeger-build"
+		if os.Getenv("CI") != "" {
+			require.FailNow(t, what)
+		}
+		t.Skip(what)
+	}
+}
+
+func folder(t testing.TB) string {
+	t.Helper()
+	return filepath.Join(process.Root(t), "deploy", "jaeger")
+}
+
 // Start starts a Jaeger that keeps its traces in the folder data, or in memory
-// where data is empty, and returns once it is ready. Where Jaeger has not been
-// built the test is skipped, and fails in CI.
+// where data is empty, and returns once it is ready. The test [Need]s it.
 func Start(t testing.TB, data string) *Server {
 	t.Helper()
-	dir := filepath.Join(process.Root(t), "deploy", "jaeger")
+	Need(t)
+	dir := folder(t)
 	s := &Server{binary: filepath.Join(dir, "bin", "jaeger")}
-	if _, err := os.Stat(s.binary); err != nil {
-		if os.Getenv("CI") != "" {
-			require.FailNow(t, "Jaeger is not built: make jaeger-build")
-		}
-		t.Skip("Jaeger is not built: make jaeger-build")
-	}
 
 	query, grpc := process.FreeAddr(t), process.FreeAddr(t)
 	otlp, otlpGRPC := process.FreeAddr(t), process.FreeAddr(t)
