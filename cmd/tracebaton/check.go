@@ -228,7 +228,7 @@ func runCheck(ctx context.Context, args []string, e env) int {
 		err = report.writeText(e)
 	}
 	if err != nil {
-		fmt.Fprintln(e.stderr, "tracebaton check:", err)
+		_, _ = fmt.Fprintln(e.stderr, "tracebaton check:", err)
 		return statusUnknown
 	}
 	return map[string]int{"whole": statusWhole, "broken": statusBroken, "unknown": statusUnknown}[report.Verdict]
@@ -305,6 +305,7 @@ func check(ctx context.Context, f checkFlags, e env) *checkReport {
 	r.Probes = append(r.Probes, probe{Name: "no trace headers", sent: http.Header{}})
 
 	told := make(map[hop.Kind]bool)
+	lost := false
 	for i := range r.Probes {
 		p := &r.Probes[i]
 		if err := l.send(ctx, p); err != nil {
@@ -316,18 +317,14 @@ func check(ctx context.Context, f checkFlags, e env) *checkReport {
 			break
 		}
 		for _, fault := range p.judge(f.families) {
-			if !told[fault.Kind] {
+			// What is lost with all headers is lost with fewer, too.
+			if !told[fault.Kind] && !(lost && fault.Kind.Lost()) {
 				r.add(p, fault)
 			}
 		}
 		for _, fault := range r.Faults {
 			told[fault.Kind] = true
-			if lost[fault.Kind] {
-				// Then it is lost with fewer headers, too.
-				for kind := range lost {
-					told[kind] = true
-				}
-			}
+			lost = lost || fault.Kind.Lost()
 		}
 	}
 	switch {
@@ -357,9 +354,6 @@ func override(h http.Header, f checkFlags) {
 		}
 	}
 }
-
-// lost are the kinds of one fault: the service does not pass headers on.
-var lost = map[hop.Kind]bool{hop.AllLost: true, hop.OnlyRequestID: true, hop.Missing: true, hop.OtherTrace: true}
 
 func (r *checkReport) add(p *probe, f hop.Fault) {
 	r.Faults = append(r.Faults, checkFault{

@@ -151,17 +151,17 @@ func explain(b *bytes.Buffer, h http.Header, e env) bool {
 	return x.whole
 }
 
-func (x *explanation) title(text string) { fmt.Fprintln(x, x.env.paint(bold, printable(text))) }
-func (x *explanation) say(text string)   { fmt.Fprintln(x, wrap(text, "    ")) }
+func (x *explanation) title(text string) { fmt.Fprintln(x.Buffer, x.env.paint(bold, printable(text))) }
+func (x *explanation) say(text string)   { fmt.Fprintln(x.Buffer, wrap(text, "    ")) }
 func (x *explanation) item(name, text string) {
-	fmt.Fprintf(x, "    %-10s%s\n", name, strings.TrimSpace(wrap(text, strings.Repeat(" ", 14))))
+	fmt.Fprintf(x.Buffer, "    %-10s%s\n", name, strings.TrimSpace(wrap(text, strings.Repeat(" ", 14))))
 }
 
 // wrong says what is wrong.
 func (x *explanation) wrong(text string) {
 	x.whole = false
 	lines := wrap(text, "    ")
-	fmt.Fprintln(x, "    "+x.env.paint(red, strings.TrimPrefix(lines, "    ")))
+	fmt.Fprintln(x.Buffer, "    "+x.env.paint(red, strings.TrimPrefix(lines, "    ")))
 }
 
 // reasons are what Envoy writes into a request ID.
@@ -192,7 +192,7 @@ func (x *explanation) requestID(h http.Header) {
 	default:
 		x.item("reason", fmt.Sprintf("%c, at index 14: none of Envoy's; a UUID of version %[1]c, which Envoy takes for not traced", reason))
 	}
-	fmt.Fprintln(x)
+	fmt.Fprintln(x.Buffer)
 }
 
 func (x *explanation) position(h http.Header, p wire.Context) {
@@ -206,7 +206,7 @@ func (x *explanation) position(h http.Header, p wire.Context) {
 			x.wrong(upper(printable(line)) + ".")
 		}
 		x.say("Whoever cannot read it starts a trace of its own, or none.")
-		fmt.Fprintln(x)
+		fmt.Fprintln(x.Buffer)
 		return
 	}
 	if p.Trace != "" {
@@ -226,12 +226,12 @@ func (x *explanation) position(h http.Header, p wire.Context) {
 		}
 		x.item("span", span)
 	}
-	x.item("sampling", x.sampling(h, p))
-	fmt.Fprintln(x)
+	x.item("sampling", sampling(p))
+	fmt.Fprintln(x.Buffer)
 }
 
 // sampling says what p says of it, and who decides.
-func (x *explanation) sampling(h http.Header, p wire.Context) string {
+func sampling(p wire.Context) string {
 	b3 := p.Format == wire.B3Multi || p.Format == wire.B3Single
 	switch {
 	case p.Decision == wire.Debug:
@@ -261,7 +261,7 @@ func (x *explanation) opaque(h http.Header) {
 		if v := h.Values(name); len(v) > 0 {
 			x.title(name + ": " + shorten(strings.Join(v, ", "), 120))
 			x.say(text)
-			fmt.Fprintln(x)
+			fmt.Fprintln(x.Buffer)
 		}
 	}
 	if state := h.Values("tracestate"); len(state) > 0 {
@@ -278,7 +278,7 @@ func (x *explanation) opaque(h http.Header) {
 		say("tracestate", text+". It belongs to traceparent and goes with it.")
 		if len(h.Values("traceparent")) == 0 {
 			x.wrong("Without traceparent it means nothing.")
-			fmt.Fprintln(x)
+			fmt.Fprintln(x.Buffer)
 		}
 	}
 	say("x-ot-span-context", "The context of Envoy's OpenTracing tracers, which only they can read.")

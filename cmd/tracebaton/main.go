@@ -60,7 +60,7 @@ func main() {
 
 func run(ctx context.Context, args []string, e env) int {
 	if len(args) == 0 {
-		fmt.Fprint(e.stderr, usage)
+		_, _ = fmt.Fprint(e.stderr, usage)
 		return statusUnknown
 	}
 	switch args[0] {
@@ -69,10 +69,10 @@ func run(ctx context.Context, args []string, e env) int {
 	case "explain":
 		return runExplain(args[1:], e)
 	case "help", "-h", "-help", "--help":
-		fmt.Fprint(e.stdout, usage)
+		_, _ = fmt.Fprint(e.stdout, usage)
 		return statusWhole
 	default:
-		fmt.Fprintf(e.stderr, "tracebaton: there is no command %q; there are check and explain\n", args[0])
+		_, _ = fmt.Fprintf(e.stderr, "tracebaton: there is no command %q; there are check and explain\n", args[0])
 		return statusUnknown
 	}
 }
@@ -84,7 +84,7 @@ func parse(fs *flag.FlagSet, args []string, help string, e env) (status int, ok 
 	fs.Usage = func() {}
 	switch err := fs.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(e.stdout, help)
+		_, _ = fmt.Fprint(e.stdout, help)
 		return statusWhole, false
 	case err != nil:
 		return fail(e, fs, err), false
@@ -94,7 +94,7 @@ func parse(fs *flag.FlagSet, args []string, help string, e env) (status int, ok 
 
 // fail says why a command was not asked rightly.
 func fail(e env, fs *flag.FlagSet, err error) int {
-	fmt.Fprintf(e.stderr, "tracebaton %s: %s\nRun tracebaton %[1]s -h for help.\n", fs.Name(), err)
+	_, _ = fmt.Fprintf(e.stderr, "tracebaton %s: %s\nRun tracebaton %[1]s -h for help.\n", fs.Name(), err)
 	return statusUnknown
 }
 

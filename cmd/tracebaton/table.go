@@ -64,7 +64,7 @@ func (p *probe) writeTable(b *bytes.Buffer, e env) {
 	b.WriteString("\n\n")
 	var cells bytes.Buffer
 	w := tabwriter.NewWriter(&cells, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "HEADER\tSENT\tARRIVED\tVERDICT")
+	_, _ = fmt.Fprintln(w, "HEADER\tSENT\tARRIVED\tVERDICT")
 	var rows []hop.Row
 	var left []string
 	for _, row := range p.Headers {
@@ -83,7 +83,7 @@ func (p *probe) writeTable(b *bytes.Buffer, e env) {
 		if !row.Required {
 			verdict += " (not asked for)"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", row.Name, value(row.Sent), arrived, verdict)
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", row.Name, value(row.Sent), arrived, verdict)
 	}
 	_ = w.Flush() // into memory
 	for i, line := range strings.SplitAfter(cells.String(), "\n") {

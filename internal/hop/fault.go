@@ -32,6 +32,7 @@ const (
 	Case             Kind = "case"
 	Repeated         Kind = "repeated"
 	Malformed        Kind = "malformed"
+	OtherFormat      Kind = "other-format"
 	OtherValue       Kind = "changed"
 	NotSent          Kind = "invented"
 
@@ -156,6 +157,11 @@ var advice = map[Kind][3]string{
 		"What cannot be read is ignored at best: the sidecar starts a new trace.",
 		"Copy values as they came, or let a tracer write them.",
 	},
+	OtherFormat: {
+		"Headers are relayed under the names that they came with.",
+		"Envoy reads both formats of B3; not everybody does.",
+		"Copy headers without parsing them. contrib's b3 writes the formats that it is set to, whatever came in.",
+	},
 	OtherValue: {
 		"Values are relayed byte for byte.",
 		"Values are relayed byte for byte: only the tracer that made one knows what is in it.",
@@ -182,6 +188,13 @@ var advice = map[Kind][3]string{
 		"Add the headers in a http.RoundTripper that looks at each request's URL (middleware.Transport with Match), not on the request that goes to http.Client.",
 	},
 }
+
+// Lost reports whether faults of the kind say that headers, or the trace that
+// they name, did not arrive.
+func (k Kind) Lost() bool { return k == Missing || k.AllLost() }
+
+// AllLost reports whether they say that nothing of the trace arrived.
+func (k Kind) AllLost() bool { return k == AllLost || k == OnlyRequestID || k == OtherTrace }
 
 // Rule returns the rule that the fault breaks.
 func (f Fault) Rule() string { return advice[f.Kind][0] }

@@ -44,6 +44,7 @@ func (c *comparison) positions() {
 			}
 		default:
 			c.decision(i, o)
+			c.otherFormat(i, o)
 		}
 	}
 	c.agree(fresh, same)
@@ -128,10 +129,12 @@ func (c *comparison) joins(i, o wire.Context) Verdict {
 	if o.Span == i.Span {
 		c.parent(i, o)
 		c.decision(i, o)
+		c.otherFormat(i, o)
 		return Relayed
 	}
 	if c.want.Spans.relays() {
 		c.fault(Phantom, fmt.Sprintf("%s names a span that nobody exports", o.Format), rows...)
+		c.settleOther(o.Format, "")
 		return Changed
 	}
 	switch {
@@ -147,11 +150,27 @@ func (c *comparison) joins(i, o wire.Context) Verdict {
 	settle(c.open(Lost, members[o.Format]...), Reencoded)
 	settle(c.open(Changed, members[o.Format]...), Reencoded)
 	settle(c.open(Invented, members[o.Format]...), Reencoded)
-	if b3(o.Format) {
-		// The other format of the two need not be written again.
-		settle(c.open(Lost, slices.Concat(members[wire.B3Multi], members[wire.B3Single])...), Reencoded)
-	}
+	c.settleOther(o.Format, Reencoded)
 	return Reencoded
+}
+
+// settleOther settles what was lost of B3's other format: one of the two is
+// enough to be written anew.
+func (c *comparison) settleOther(f wire.Format, v Verdict) {
+	if b3(f) {
+		settle(c.open(Lost, slices.Concat(members[wire.B3Multi], members[wire.B3Single])...), v)
+	}
+}
+
+// otherFormat finds what was sent in one format of B3 and arrived in the other.
+func (c *comparison) otherFormat(i, o wire.Context) {
+	if i.Format == o.Format || !b3(i.Format) || !b3(o.Format) {
+		return
+	}
+	rows := append(c.open(Lost, members[i.Format]...), c.open(Invented, members[o.Format]...)...)
+	if len(rows) > 0 {
+		c.fault(OtherFormat, fmt.Sprintf("%s arrived as %s", i.Format, o.Format), rows...)
+	}
 }
 
 // at returns those of the format's named headers that did not arrive as they

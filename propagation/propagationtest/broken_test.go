@@ -68,17 +68,6 @@ type roundTripFunc func(*http.Request) (*http.Response, error)
 
 func (f roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// rewriting returns a client that changes what goes out.
-func rewriting(change func(out http.Header)) func(http.RoundTripper) http.RoundTripper {
-	return func(base http.RoundTripper) http.RoundTripper {
-		return roundTripFunc(func(r *http.Request) (*http.Response, error) {
-			r = r.Clone(r.Context())
-			change(r.Header)
-			return base.RoundTrip(r)
-		})
-	}
-}
-
 func newID(digits int) string {
 	b := make([]byte, digits/2)
 	_, _ = rand.Read(b)
@@ -345,11 +334,11 @@ func TestABrokenServiceFailsWithTheMessageThatNamesItsFault(t *testing.T) {
 		},
 		"says that it recorded no such span": {
 			parent(loop(func(out, in http.Header) { all(out, in); child(out, "b3", "traceparent") }), func(string) (string, bool) { return "", false }),
-			"the span that calls hangs from the caller's: the service recorded no span",
+			"the span that calls hangs from the caller's: x-b3-* names a span that the service did not record",
 		},
 		"hangs its spans from nothing": {
 			parent(loop(func(out, in http.Header) { all(out, in); child(out, "b3", "traceparent") }), func(string) (string, bool) { return "", true }),
-			"has no parent, and does not hang from the caller's",
+			"the span that calls hangs from the caller's: the span in x-b3-* hangs from a root of the service's own, not from the caller's span",
 		},
 		"does not call anybody": {
 			propagationtest.Service{Handler: func(string, *http.Client) http.Handler { return http.NotFoundHandler() }, Path: "/fetch"},

@@ -40,6 +40,9 @@ type lab struct {
 	client   *http.Client // as the service has it
 	caller   *http.Client
 
+	always map[string]bool // faults of any call, by their keys
+	lost   bool            // one of them is that nothing of the trace arrives
+
 	mu     sync.Mutex
 	probes []*probe
 }
@@ -81,13 +84,33 @@ func newLab(s Service) (*lab, error) {
 		l.server = httptest.NewServer(l.mark(s.Handler(l.upstream.URL, l.client)))
 		l.url = l.server.URL
 	}
-	p := l.probe(hop.Trace{})
-	if err := p.do(context.Background()); err != nil {
+	if err := l.plainCall(); err != nil {
 		l.close()
 		return nil, fmt.Errorf("propagationtest: cannot test the service: %w", err)
 	}
 	return l, nil
 }
+
+// plainCall sees that the service can be tested, and what is wrong with any
+// call that it makes.
+func (l *lab) plainCall() error {
+	p := l.probe(newTrace(), l.names()...)
+	if err := p.do(context.Background()); err != nil {
+		return err
+	}
+	l.always = make(map[string]bool)
+	for _, c := range p.arrived() {
+		_, faults := hop.Compare(p.sent, c.header, l.want)
+		for _, f := range faults {
+			l.always[key(f)] = true
+			l.lost = l.lost || f.Kind.AllLost()
+		}
+	}
+	return nil
+}
+
+// key tells faults apart.
+func key(f hop.Fault) string { return string(f.Kind) + f.What + strings.Join(f.Headers, " ") }
 
 func (l *lab) close() {
 	if l.server != nil {

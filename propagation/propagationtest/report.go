@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tracebaton/tracebaton/internal/hop"
+	"github.com/tracebaton/tracebaton/internal/wire"
 	"github.com/tracebaton/tracebaton/propagation"
 )
 
@@ -16,20 +17,22 @@ import (
 type report struct {
 	lab       *lab
 	c         testCase
-	explained map[string]bool // kinds of faults, and cases
-	seen      map[string]int  // faults, by what they say, and their place in errs
+	explained map[string]bool     // kinds of faults, and cases
+	seen      map[string]*problem // by what they say
 	errs      []error
 	skipped   string
 }
 
 // run runs the case. What explained has is not explained again.
 func (l *lab) run(c testCase, explained map[string]bool) *report {
-	r := &report{lab: l, c: c, explained: explained, seen: make(map[string]int)}
+	r := &report{lab: l, c: c, explained: explained, seen: make(map[string]*problem)}
 	switch {
 	case len(c.needs) > 0 && len(l.promised(c.needs)) == 0:
 		r.skip("the service does not promise " + c.needs[0])
 	case c.drives && !l.driven():
 		r.skip("the service does not replace the Transport of the client that it is given")
+	case c.beyond && l.lost:
+		r.skip("the headers do not arrive in the first place")
 	default:
 		c.run(l, r)
 	}
@@ -56,7 +59,7 @@ func (r *report) send(p *probe) bool {
 // own while that waits for its answer. If the service has none that comes from
 // the request, nothing can be called on the request's behalf, which the
 // judgement says.
-func (r *report) during(p *probe, calls func(ctx context.Context)) bool {
+func (r *report) during(p *probe, calls func(ctx context.Context)) {
 	done := make(chan struct{})
 	p.answer = func(_ http.ResponseWriter, _ *http.Request, n int) {
 		if n == 0 {
@@ -68,11 +71,10 @@ func (r *report) during(p *probe, calls func(ctx context.Context)) bool {
 	}
 	if err := p.do(context.Background()); err != nil {
 		r.errorf("%w", err)
-		return false
+		return
 	}
 	<-done
 	r.judge(p)
-	return true
 }
 
 // call makes a call as the service would while serving p, and judges it.
@@ -172,22 +174,32 @@ func (r *report) leak(p *probe, c call) {
 	}
 }
 
-// descends follows the span's parents up to the caller's.
-func (r *report) descends(p *probe, c call, span, caller string) {
-	for at := span; ; {
+// descends follows the span that arrived up to the caller's.
+func (r *report) descends(p *probe, arrived http.Header, o wire.Context, caller string) {
+	for at := o.Span; ; {
 		parent, ok := r.parent(at)
+		f := hop.Fault{Headers: spanHeaders[o.Format]}
 		switch {
+		case !ok && at == o.Span:
+			f.Kind, f.What = hop.Phantom, string(o.Format)+" names a span that the service did not record"
 		case !ok:
-			r.fault(p, p.sent, c.header, hop.Fault{Kind: hop.Phantom, What: fmt.Sprintf("the service recorded no span %s", at)})
-			return
+			f.Kind, f.What = hop.Phantom, "the span in "+string(o.Format)+" hangs from one that the service did not record"
 		case parent == caller:
 			return
 		case parent == "":
-			r.fault(p, p.sent, c.header, hop.Fault{Kind: hop.WrongParent, What: fmt.Sprintf("span %s has no parent, and does not hang from the caller's, %s", at, caller)})
-			return
+			f.Kind, f.What = hop.WrongParent, "the span in "+string(o.Format)+" hangs from a root of the service's own, not from the caller's span"
+		default:
+			at = parent
+			continue
 		}
-		at = parent
+		r.fault(p, p.sent, arrived, f)
+		return
 	}
+}
+
+// spanHeaders are those that name a span.
+var spanHeaders = map[wire.Format][]string{
+	wire.B3Multi: {"x-b3-spanid"}, wire.B3Single: {"b3"}, wire.W3C: {"traceparent"},
 }
 
 // parent asks the service for a span's parent, and waits a little for spans
@@ -202,13 +214,16 @@ func (r *report) parent(span string) (parent string, ok bool) {
 
 // fault reports a fault, once however many calls show it.
 func (r *report) fault(p *probe, sent, arrived http.Header, f hop.Fault) {
-	key := string(f.Kind) + f.What + strings.Join(f.Headers, " ")
-	if n, ok := r.seen[key]; ok {
-		r.errs[n].(*problem).times++
+	key := key(f)
+	if r.c.beyond && r.lab.always[key] {
 		return
 	}
-	r.seen[key] = len(r.errs)
+	if e := r.seen[key]; e != nil {
+		e.times++
+		return
+	}
 	e := &problem{name: r.c.name, fault: f, times: 1}
+	r.seen[key] = e
 	for _, name := range f.Headers {
 		e.sent = append(e.sent, lines(name, sent)...)
 		e.arrived = append(e.arrived, lines(name, arrived)...)
