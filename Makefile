@@ -1,4 +1,4 @@
-.PHONY: help demo test lint fuzz bench jaeger jaeger-build integration
+.PHONY: help demo test lint fuzz bench servers jaeger jaeger-build integration
 
 ## This list.
 help:
@@ -24,6 +24,9 @@ fuzz:
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
 
+## The servers that the integration tests run.
+servers: jaeger-build
+
 ## The Jaeger server that users run: some minutes the first time, seconds after.
 jaeger-build:
 	cd deploy/jaeger && GOWORK=off go build -ldflags='-s -w' -o bin/ github.com/jaegertracing/jaeger/cmd/jaeger && GOWORK=off go run ./ui bin/ui
@@ -33,5 +36,5 @@ jaeger: jaeger-build
 	cd deploy/jaeger && JAEGER_UI_ASSETS=bin/ui bin/jaeger --config config.yaml
 
 ## The services against real servers and a real browser.
-integration: jaeger-build
+integration: servers
 	cd integration && GOWORK=off go test ./...
