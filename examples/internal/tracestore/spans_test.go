@@ -27,14 +27,14 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // stored returns a store of the two traces that the tests ask about: one
 // through four services with all that a span can hold, and a lone span that
 // failed in a trace with a 64-bit ID.
-func stored(t *testing.T) *tracestore.Store {
+func stored(t testing.TB) *tracestore.Store {
 	t.Helper()
 	store := &tracestore.Store{}
 	require.NoError(t, store.ExportSpans(t.Context(), twoTraces(t)))
 	return store
 }
 
-func twoTraces(t *testing.T) []sdktrace.ReadOnlySpan {
+func twoTraces(t testing.TB) []sdktrace.ReadOnlySpan {
 	t.Helper()
 	state, err := trace.ParseTraceState("congo=t61rcWkgMzE")
 	require.NoError(t, err)
@@ -122,7 +122,7 @@ func service(name string, attrs ...attribute.KeyValue) *resource.Resource {
 	return resource.NewSchemaless(append(attrs, attribute.String("service.name", name))...)
 }
 
-func spanContext(t *testing.T, traceID, spanID string, state trace.TraceState) trace.SpanContext {
+func spanContext(t testing.TB, traceID, spanID string, state trace.TraceState) trace.SpanContext {
 	t.Helper()
 	tid, err := trace.TraceIDFromHex(traceID)
 	require.NoError(t, err)
