@@ -122,7 +122,12 @@ func (m *mesh) start(ctx context.Context, name, service, version string, handler
 		h = m.cfg.front(instance, h)
 	}
 	s := &serve.Service{Handler: h, Tracing: tracing, Logger: log, Grace: time.Second}
-	m.running.Go(func() { m.failed(s.Run(ctx, ln)) })
+	m.running.Go(func() {
+		// Once the demo ends, a request that is cut off is nobody's.
+		if err := s.Run(ctx, ln); ctx.Err() == nil {
+			m.failed(err)
+		}
+	})
 	return nil
 }
 
