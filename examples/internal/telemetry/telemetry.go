@@ -29,7 +29,12 @@ import (
 
 // carried is what the examples relay: what the sidecars need, and the user
 // that the walkthrough's routing rules look at.
-var carried = propagation.Istio().With(propagation.Custom("end-user"))
+var carried = propagation.Istio().With(user)
+
+// carriedW3C is the same where the sidecars speak W3C.
+var carriedW3C = propagation.Of(propagation.RequestID, propagation.W3C, propagation.B3, propagation.OTSpanContext, user)
+
+var user = propagation.Custom("end-user")
 
 // Config says how a service is traced.
 type Config struct {
@@ -45,6 +50,12 @@ type Config struct {
 	// read from the environment.
 	Exporter string
 
+	// Propagators is the trace format of the sidecars, by OpenTelemetry's
+	// name: with tracecontext, or a list that starts with it, a trace that is
+	// begun here is begun in W3C's, and W3C is believed before B3. All else is
+	// B3. Headers that come in are read and relayed in every format.
+	Propagators string
+
 	// Processor gets the spans in place of an exporter, unless it is nil, and
 	// is shut down with the Tracing.
 	Processor sdktrace.SpanProcessor
@@ -59,12 +70,14 @@ type Config struct {
 }
 
 // FromEnv returns the Config that the environment has for the service of that
-// name: OTEL_SERVICE_NAME, OTEL_TRACES_EXPORTER, OTEL_SDK_DISABLED and version.
+// name: OTEL_SERVICE_NAME, OTEL_TRACES_EXPORTER, OTEL_PROPAGATORS, OTEL_SDK_DISABLED
+// and version.
 func FromEnv(getenv func(string) string, name string) Config {
 	cfg := Config{
-		Service:  cmp.Or(getenv("OTEL_SERVICE_NAME"), name),
-		Version:  getenv("version"), // as the walkthrough's deployments have it
-		Exporter: getenv("OTEL_TRACES_EXPORTER"),
+		Service:     cmp.Or(getenv("OTEL_SERVICE_NAME"), name),
+		Version:     getenv("version"), // as the walkthrough's deployments have it
+		Exporter:    getenv("OTEL_TRACES_EXPORTER"),
+		Propagators: getenv("OTEL_PROPAGATORS"),
 	}
 	if strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") {
 		cfg.Exporter = "none"
@@ -77,6 +90,7 @@ func FromEnv(getenv func(string) string, name string) Config {
 type Tracing struct {
 	provider *sdktrace.TracerProvider
 	exporter *exporter
+	families propagation.Families // of the propagator
 }
 
 // New returns the Tracing that cfg describes, or an error that says which
@@ -123,7 +137,11 @@ func New(ctx context.Context, cfg Config) (*Tracing, error) {
 	if cfg.Sampler != nil {
 		opts = append(opts, sdktrace.WithSampler(cfg.Sampler))
 	}
-	return &Tracing{provider: sdktrace.NewTracerProvider(opts...), exporter: exp}, nil
+	families := carried
+	if first, _, _ := strings.Cut(cfg.Propagators, ","); strings.TrimSpace(first) == "tracecontext" {
+		families = carriedW3C
+	}
+	return &Tracing{provider: sdktrace.NewTracerProvider(opts...), exporter: exp, families: families}, nil
 }
 
 // MakesSpans reports whether the service makes spans of its own; if not, the
@@ -200,7 +218,7 @@ func (t *Tracing) options() []otelhttp.Option {
 	return []otelhttp.Option{
 		otelhttp.WithTracerProvider(t.provider),
 		otelhttp.WithMeterProvider(noop.NewMeterProvider()),
-		otelhttp.WithPropagators(propagation.Propagator{Families: carried}),
+		otelhttp.WithPropagators(propagation.Propagator{Families: t.families}),
 		otelhttp.WithSpanNameFormatter(spanName),
 	}
 }
@@ -208,7 +226,11 @@ func (t *Tracing) options() []otelhttp.Option {
 // Context returns ctx as that of a request that came with the headers of h,
 // for a caller that starts a trace or was told which one to join.
 func (t *Tracing) Context(ctx context.Context, h http.Header) context.Context {
-	return propagation.Propagator{Families: carried}.Extract(ctx, otelprop.HeaderCarrier(h))
+	families := carried
+	if t.MakesSpans() {
+		families = t.families
+	}
+	return propagation.Propagator{Families: families}.Extract(ctx, otelprop.HeaderCarrier(h))
 }
 
 // Shutdown sends what spans there are and stops, in the time that ctx gives:

@@ -259,8 +259,43 @@ func TestConfigIsReadFromTheEnvironment(t *testing.T) {
 	assert.Equal(t, telemetry.Config{Service: "sleep"}, telemetry.FromEnv(getenv, "sleep"))
 	env["OTEL_SERVICE_NAME"], env["OTEL_TRACES_EXPORTER"], env["version"] = "s", "jaeger", "v2"
 	assert.Equal(t, telemetry.Config{Service: "s", Exporter: "jaeger", Version: "v2"}, telemetry.FromEnv(getenv, "sleep"))
+	env["OTEL_PROPAGATORS"] = "tracecontext"
+	assert.Equal(t, "tracecontext", telemetry.FromEnv(getenv, "sleep").Propagators)
 	env["OTEL_SDK_DISABLED"] = "true"
 	assert.Equal(t, "none", telemetry.FromEnv(getenv, "sleep").Exporter)
+}
+
+func TestTraceBeginsInTheFormatOfTheSidecars(t *testing.T) {
+	for propagators, format := range map[string]string{
+		"":                      "X-B3-Traceid",
+		"b3multi":               "X-B3-Traceid",
+		"b3multi,tracecontext":  "X-B3-Traceid",
+		"tracecontext":          "Traceparent",
+		"tracecontext, baggage": "Traceparent",
+	} {
+		t.Run(propagators, func(t *testing.T) {
+			tracing, err := telemetry.New(t.Context(), telemetry.Config{
+				Service: "sleep", Propagators: propagators, Processor: tracetest.NewSpanRecorder(), Sampler: sdktrace.AlwaysSample(),
+			})
+			require.NoError(t, err)
+			begun := relay(t, tracing, http.Header{}, "http://flaskapp/")[0]
+			assert.NotEmpty(t, begun.Get(format))
+			for _, other := range []string{"X-B3-Traceid", "Traceparent"} {
+				if other != format {
+					assert.NotContains(t, begun, other)
+				}
+			}
+
+			// Where both came in, and one of them is stale, it is the other's.
+			const ofB3, ofW3C = "463ac35c9f6413ad48485a3953bb6124", "4bf92f3577b34da6a3ce929d0e0e4736"
+			joined := tracing.Context(t.Context(), http.Header{
+				"X-B3-Traceid": {ofB3}, "X-B3-Spanid": {"a2fb4a1d1a96d312"}, "X-B3-Sampled": {"1"},
+				"Traceparent": {"00-" + ofW3C + "-00f067aa0ba902b7-01"},
+			})
+			want := map[string]string{"X-B3-Traceid": ofB3, "Traceparent": ofW3C}[format]
+			assert.Equal(t, want, trace.SpanContextFromContext(joined).TraceID().String())
+		})
+	}
 }
 
 func TestWrongExporterIsRefusedWithTheRightOnes(t *testing.T) {
