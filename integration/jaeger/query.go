@@ -12,11 +12,12 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tracebaton/tracebaton/integration/process"
 )
 
 // Trace is a trace as Jaeger's query API gives it to the UI.
@@ -134,7 +135,7 @@ func (s *Server) get(path string, data any) error {
 // Settle returns once Jaeger has stored every span it was sent before: it sends
 // a span of its own after them, and Jaeger writes in the order of arrival. Only
 // after it can a test say that something is not there.
-func (s *Server) Settle(t testing.TB) {
+func (s *Server) Settle(t process.T) {
 	t.Helper()
 	id := make([]byte, 16)
 	_, _ = rand.Read(id) // never fails

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -34,7 +33,7 @@ type Server struct {
 }
 
 // Need skips the test where Jaeger has not been built, and fails it in CI.
-func Need(t testing.TB) {
+func Need(t process.T) {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(folder(t), "bin", "jaeger")); err != nil {
 		const what = "Jaeger is not built: make jaeger-build"
@@ -45,14 +44,14 @@ func Need(t testing.TB) {
 	}
 }
 
-func folder(t testing.TB) string {
+func folder(t process.T) string {
 	t.Helper()
 	return filepath.Join(process.Root(t), "deploy", "jaeger")
 }
 
 // Start starts a Jaeger that keeps its traces in the folder data, or in memory
 // where data is empty, and returns once it is ready. The test [Need]s it.
-func Start(t testing.TB, data string) *Server {
+func Start(t process.T, data string) *Server {
 	t.Helper()
 	Need(t)
 	dir := folder(t)
@@ -98,7 +97,7 @@ func (s *Server) Env(exporter string) []string {
 
 // Restart starts a server that was stopped or killed, at the same addresses,
 // and returns once it is ready.
-func (s *Server) Restart(t testing.TB) {
+func (s *Server) Restart(t process.T) {
 	t.Helper()
 	s.process = process.Start(t, s.env, s.binary, s.args...)
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
@@ -112,7 +111,7 @@ func (s *Server) Restart(t testing.TB) {
 }
 
 // Stop asks the server to end, as Kubernetes does, and waits until it has.
-func (s *Server) Stop(t testing.TB) {
+func (s *Server) Stop(t process.T) {
 	t.Helper()
 	s.process.Stop(t)
 }
@@ -121,7 +120,7 @@ func (s *Server) Stop(t testing.TB) {
 func (s *Server) Kill() { s.process.Kill() }
 
 // Signal sends the server a signal.
-func (s *Server) Signal(t testing.TB, sig os.Signal) {
+func (s *Server) Signal(t process.T, sig os.Signal) {
 	t.Helper()
 	s.process.Signal(t, sig)
 }

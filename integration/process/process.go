@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -26,6 +25,18 @@ const (
 	patience = time.Minute
 	tick     = 20 * time.Millisecond
 )
+
+// T is what is needed of a test. A [testing.TB] is one, and so is a program
+// that runs the same things to be looked at.
+type T interface {
+	Helper()
+	Logf(format string, args ...any)
+	Errorf(format string, args ...any)
+	FailNow()
+	Failed() bool
+	Skip(args ...any)
+	Cleanup(func())
+}
 
 // Process is a program that a test has started. It is killed when the test
 // ends, and what it printed is shown when the test has failed.
@@ -41,7 +52,7 @@ type Process struct {
 // Start starts the program at path. Its environment is env and PATH, nothing
 // else of the test's own: a variable of the developer's shell must not decide
 // where spans go.
-func Start(t testing.TB, env []string, path string, args ...string) *Process {
+func Start(t T, env []string, path string, args ...string) *Process {
 	t.Helper()
 	cmd := exec.Command(path, args...) // #nosec G204 -- the test's own choice
 	p := &Process{name: filepath.Base(path), cmd: cmd, done: make(chan struct{})}
@@ -70,7 +81,7 @@ func (p *Process) Stdout() string { return p.std.String() }
 
 // Wait waits for the program to end by itself and returns how it did: nil for
 // exit status 0.
-func (p *Process) Wait(t testing.TB) error {
+func (p *Process) Wait(t T) error {
 	t.Helper()
 	select {
 	case <-p.done:
@@ -91,13 +102,13 @@ func (p *Process) Running() bool {
 }
 
 // Signal sends the program a signal.
-func (p *Process) Signal(t testing.TB, s os.Signal) {
+func (p *Process) Signal(t T, s os.Signal) {
 	t.Helper()
 	require.NoError(t, p.cmd.Process.Signal(s), p.name)
 }
 
 // Stop asks the program to end and waits until it has, with exit status 0.
-func (p *Process) Stop(t testing.TB) {
+func (p *Process) Stop(t T) {
 	t.Helper()
 	p.Signal(t, syscall.SIGTERM)
 	require.NoError(t, p.Wait(t), "%s was asked to end", p.name)
@@ -111,7 +122,7 @@ func (p *Process) Kill() {
 
 // Line waits for a line of the output that find accepts, and returns what find
 // made of it.
-func (p *Process) Line(t testing.TB, find func(line string) (string, bool)) string {
+func (p *Process) Line(t T, find func(line string) (string, bool)) string {
 	t.Helper()
 	var found string
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
@@ -152,7 +163,7 @@ func Build(dir, bin string, packages ...string) error {
 // FreeAddr returns an address on loopback that nothing listens on. Its port is
 // below those that systems hand out by themselves, so that it stays free while
 // the program that listens there is down between two runs.
-func FreeAddr(t testing.TB) string {
+func FreeAddr(t T) string {
 	t.Helper()
 	for range 100 {
 		addr := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)) // #nosec G404 -- chosen, not secret
@@ -170,7 +181,7 @@ func FreeAddr(t testing.TB) string {
 }
 
 // Root is the folder of the repository, found upwards from the test's own.
-func Root(t testing.TB) string {
+func Root(t T) string {
 	t.Helper()
 	dir, err := os.Getwd()
 	require.NoError(t, err)
