@@ -66,14 +66,13 @@ func (c *comparison) read(h map[string][]string) (found []wire.Context) {
 func origin(in []wire.Context, o wire.Context) (i wire.Context, hasIDs bool) {
 	for _, p := range in {
 		switch {
-		case !p.HasIDs():
-			if !hasIDs && p.Err == nil && (i.Format == "" || p.Format == o.Format) {
-				i = p
-			}
-		case p.Format == o.Format:
-			return p, true
-		case !hasIDs:
+		case p.Err != nil:
+		case p.Format == o.Format && (p.HasIDs() || !o.HasIDs()):
+			return p, p.HasIDs()
+		case p.HasIDs() && !hasIDs:
 			i, hasIDs = p, true
+		case i.Format == "":
+			i = p
 		}
 	}
 	return i, hasIDs

@@ -15,7 +15,8 @@ func readB3Multi(h http.Header) Context {
 		return v
 	}
 	c.Trace, c.Span = get("x-b3-traceid"), get("x-b3-spanid")
-	if parent := get("x-b3-parentspanid"); checkID("", parent, 16) == nil {
+	// A parent or flags that make no sense are not there.
+	if parent, err := one(h, "x-b3-parentspanid"); err == nil && checkID("", parent, 16) == nil {
 		c.Parent = parent
 	}
 	switch sampled := get("x-b3-sampled"); {
@@ -30,7 +31,7 @@ func readB3Multi(h http.Header) Context {
 	default:
 		c.Err = errors.Join(c.Err, fmt.Errorf("x-b3-sampled %q is neither 0 nor 1", sampled))
 	}
-	if get("x-b3-flags") == "1" {
+	if flags, err := one(h, "x-b3-flags"); err == nil && flags == "1" {
 		c.Decision = Debug
 	}
 	switch {
@@ -52,7 +53,7 @@ func readB3Single(v string) Context {
 		return c
 	}
 	fields := strings.Split(v, "-")
-	if len(fields) < 2 || len(fields) > 4 {
+	if len(fields) < 2 || len(fields) > 4 || fields[len(fields)-1] == "" {
 		c.Err = fmt.Errorf("b3 %q is not {trace}-{span}-{0, 1 or d}-{parent}, of which the last two are optional, and no decision alone", v)
 		return c
 	}

@@ -135,7 +135,7 @@ func checkID(name, v string, lengths ...int) error {
 	case strings.Trim(v, "0123456789abcdef") != "":
 		return fmt.Errorf("%s %q is not in hex digits", name, v)
 	case !fits:
-		return fmt.Errorf("%s %q has %d digits; it must have %s", name, v, len(v), strings.Trim(fmt.Sprint(lengths), "[]"))
+		return fmt.Errorf("%s %q has %d digits; it must have %s", name, v, len(v), strings.ReplaceAll(strings.Trim(fmt.Sprint(lengths), "[]"), " ", " or "))
 	case strings.Trim(v, "0") == "":
 		return fmt.Errorf("%s is all zeros, which is no ID", name)
 	}
