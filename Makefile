@@ -1,4 +1,4 @@
-.PHONY: help demo test lint fuzz bench servers jaeger jaeger-build integration
+.PHONY: help demo mesh-demo test lint fuzz bench servers jaeger jaeger-build sidecar-build integration
 
 ## This list.
 help:
@@ -7,6 +7,10 @@ help:
 ## httpbin, flaskapp v1 and v2 and sleep on loopback; their traces at http://127.0.0.1:16686
 demo:
 	go run ./examples/demo
+
+## The same behind sidecars, which make the spans, and with a Jaeger server
+mesh-demo: servers
+	cd integration && GOWORK=off go run ./cmd/meshdemo
 
 ## The tests of the library and of the examples.
 test:
@@ -25,11 +29,15 @@ bench:
 	go test -run '^$$' -bench . -benchmem ./...
 
 ## The servers that the integration tests run.
-servers: jaeger-build
+servers: jaeger-build sidecar-build
 
 ## The Jaeger server that users run: some minutes the first time, seconds after.
 jaeger-build:
 	cd deploy/jaeger && GOWORK=off go build -ldflags='-s -w' -o bin/ github.com/jaegertracing/jaeger/cmd/jaeger && GOWORK=off go run ./ui bin/ui
+
+## The proxy that stands in for Envoy: likewise.
+sidecar-build:
+	cd deploy/sidecar && GOWORK=off go build -ldflags='-s -w' -o bin/ github.com/caddyserver/caddy/v2/cmd/caddy
 
 ## Jaeger on loopback, its UI at http://127.0.0.1:16686, traces in memory.
 jaeger: jaeger-build
