@@ -132,6 +132,9 @@ func (s *Server) get(path string, data any) error {
 	return json.Unmarshal(body, &answer)
 }
 
+// Settled is the service whose spans [Server.Settle] sends.
+const Settled = "settle"
+
 // Settle returns once Jaeger has stored every span it was sent before: it sends
 // a span of its own after them, and Jaeger writes in the order of arrival. Only
 // after it can a test say that something is not there.
@@ -143,7 +146,7 @@ func (s *Server) Settle(t process.T) {
 	now := time.Now()
 	body, err := json.Marshal(map[string]any{"resourceSpans": []any{map[string]any{
 		"resource": map[string]any{"attributes": []any{map[string]any{
-			"key": "service.name", "value": map[string]any{"stringValue": "settle"},
+			"key": "service.name", "value": map[string]any{"stringValue": Settled},
 		}}},
 		"scopeSpans": []any{map[string]any{"spans": []any{map[string]any{
 			"traceId": traceID, "spanId": traceID[:16], "name": "settle", "kind": 1,
