@@ -2,6 +2,7 @@ package jaeger
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 )
 
@@ -14,6 +15,19 @@ func (s Span) String() string {
 // kind, indented below its parent, siblings in the order of their start. A
 // span whose parent is not in the trace stands at the edge, and says so.
 func (t Trace) Tree() string {
+	var b strings.Builder
+	for s, depth := range t.Walk() {
+		b.WriteString(strings.Repeat("  ", depth) + s.String())
+		if depth == 0 && s.Parent != "" {
+			b.WriteString(", parent missing")
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// Walk returns the spans in the order of Tree, with their depth in it.
+func (t Trace) Walk() iter.Seq2[Span, int] {
 	known := map[string]bool{}
 	children := map[string][]Span{}
 	for _, s := range t.Spans {
@@ -26,18 +40,16 @@ func (t Trace) Tree() string {
 		}
 		children[parent] = append(children[parent], s)
 	}
-	var b strings.Builder
-	var write func(parent string, depth int)
-	write = func(parent string, depth int) {
-		for _, s := range children[parent] {
-			b.WriteString(strings.Repeat("  ", depth) + s.String())
-			if s.Parent != parent {
-				b.WriteString(", parent missing")
+	return func(yield func(Span, int) bool) {
+		var walk func(parent string, depth int) bool
+		walk = func(parent string, depth int) bool {
+			for _, s := range children[parent] {
+				if !yield(s, depth) || !walk(s.ID, depth+1) {
+					return false
+				}
 			}
-			b.WriteString("\n")
-			write(s.ID, depth+1)
+			return true
 		}
+		walk("", 0)
 	}
-	write("", 0)
-	return b.String()
 }
