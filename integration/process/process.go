@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -160,13 +161,17 @@ func Build(dir, bin string, packages ...string) error {
 	return nil
 }
 
-// FreeAddr returns an address on loopback that nothing listens on. Its port is
-// below those that systems hand out by themselves, so that it stays free while
-// the program that listens there is down between two runs.
+// FreeAddr returns an address on loopback that nothing listens on, and that it
+// has not returned before. Its port is below those that systems hand out by
+// themselves, so that it stays free while the program that listens there is
+// down between two runs.
 func FreeAddr(t T) string {
 	t.Helper()
-	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)) // #nosec G404 -- chosen, not secret
+	const first, ports = 20000, 12000
+	start := uint32(rand.IntN(ports)) // #nosec G404 G115 -- chosen, not secret
+	nextPort.CompareAndSwap(0, start)
+	for range ports {
+		addr := fmt.Sprintf("127.0.0.1:%d", first+nextPort.Add(1)%ports)
 		l, err := net.Listen("tcp", addr)
 		if err == nil {
 			require.NoError(t, l.Close())
@@ -179,6 +184,10 @@ func FreeAddr(t T) string {
 	require.FailNow(t, "no free port found")
 	return ""
 }
+
+// nextPort is where FreeAddr looks next: two programs of one test are given
+// their addresses before the first of them listens.
+var nextPort atomic.Uint32
 
 // Root is the folder of the repository, found upwards from the test's own.
 func Root(t T) string {
