@@ -108,7 +108,7 @@ func Hosts(patterns ...string) func(*http.Request) bool {
 
 // notInNames reports whether c is in no name that a cluster gives.
 func notInNames(c rune) bool {
-	return !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_')
+	return (c < 'a' || 'z' < c) && (c < '0' || '9' < c) && c != '-' && c != '.' && c != '_'
 }
 
 // hostOf returns the host that r goes to, in lower case and without port,

@@ -20,7 +20,7 @@ func serving(h http.Header) context.Context {
 	return propagation.NewContext(context.Background(), propagation.Istio().Extract(h))
 }
 
-func request(t *testing.T, ctx context.Context, target string) *http.Request {
+func request(ctx context.Context, t *testing.T, target string) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	require.NoError(t, err)
@@ -40,7 +40,7 @@ func TestTheCallersRequestIsNeverModified(t *testing.T) {
 	}
 
 	t.Run("it is sent as a copy that carries the headers", func(t *testing.T) {
-		r := request(t, serving(walkthrough()), "http://httpbin/")
+		r := request(serving(walkthrough()), t, "http://httpbin/")
 		r.Header.Set("Accept", "*/*")
 		r.Pattern = "kept"
 		call(r)
@@ -52,18 +52,17 @@ func TestTheCallersRequestIsNeverModified(t *testing.T) {
 		assert.Equal(t, r, sent, "everything else is the same")
 	})
 	t.Run("without headers it is copied too", func(t *testing.T) {
-		r := request(t, serving(walkthrough()), "http://httpbin/")
+		r := request(serving(walkthrough()), t, "http://httpbin/")
 		r.Header = nil
 		call(r)
 		assert.Nil(t, r.Header)
 		assert.Equal(t, walkthrough(), sent.Header)
 	})
 	for name, r := range map[string]*http.Request{
-		"outside any request": request(t, context.Background(), "http://httpbin/"),
-		"in a request that brought nothing": request(t, serving(http.Header{"Accept": {"*/*"}}),
-			"http://httpbin/"),
+		"outside any request":               request(context.Background(), t, "http://httpbin/"),
+		"in a request that brought nothing": request(serving(http.Header{"Accept": {"*/*"}}), t, "http://httpbin/"),
 		"with all families there already": func() *http.Request {
-			r := request(t, serving(http.Header{"X-B3-Sampled": {"1"}}), "http://httpbin/")
+			r := request(serving(http.Header{"X-B3-Sampled": {"1"}}), t, "http://httpbin/")
 			r.Header.Set("b3", "0")
 			return r
 		}(),
@@ -76,7 +75,7 @@ func TestTheCallersRequestIsNeverModified(t *testing.T) {
 	}
 	t.Run("where Match says no the very same request is sent", func(t *testing.T) {
 		transport.Match = func(*http.Request) bool { return false }
-		r := request(t, serving(walkthrough()), "http://httpbin/")
+		r := request(serving(walkthrough()), t, "http://httpbin/")
 		call(r)
 		assert.Same(t, r, sent)
 		assert.Zero(t, testing.AllocsPerRun(100, func() { call(r) }))
@@ -107,7 +106,7 @@ func TestEveryHopOfARedirectIsJudgedAgain(t *testing.T) {
 	}}
 	defer client.CloseIdleConnections()
 
-	res, err := client.Do(request(t, serving(walkthrough()), "http://reviews/inside"))
+	res, err := client.Do(request(serving(walkthrough()), t, "http://reviews/inside"))
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
 	id := walkthrough().Get("x-request-id")
@@ -137,7 +136,7 @@ func TestTheClientReachesTheBaseTransport(t *testing.T) {
 		client := &http.Client{Transport: &middleware.Transport{Base: roundTripFunc(func(*http.Request) (*http.Response, error) {
 			return nil, down
 		})}}
-		_, err := client.Do(request(t, serving(walkthrough()), "http://httpbin/")) //nolint:bodyclose // there is none
+		_, err := client.Do(request(serving(walkthrough()), t, "http://httpbin/")) //nolint:bodyclose // there is none
 		assert.ErrorIs(t, err, down)
 	})
 	t.Run("which is http.DefaultTransport when none is given", func(t *testing.T) {
@@ -146,7 +145,7 @@ func TestTheClientReachesTheBaseTransport(t *testing.T) {
 			w.WriteHeader(http.StatusTeapot)
 		}))
 		defer srv.Close()
-		res, err := (&http.Client{Transport: &middleware.Transport{}}).Do(request(t, serving(walkthrough()), srv.URL))
+		res, err := (&http.Client{Transport: &middleware.Transport{}}).Do(request(serving(walkthrough()), t, srv.URL))
 		require.NoError(t, err)
 		require.NoError(t, res.Body.Close())
 		assert.Equal(t, http.StatusTeapot, res.StatusCode)

@@ -18,7 +18,7 @@ type family struct {
 	private bool
 }
 
-// The families that tracers and sidecars speak. Their headers:
+// The families that tracers and sidecars speak.
 var (
 	// RequestID is x-request-id. Envoy makes one for every request, joins its
 	// access logs by it, and keeps in it whether the request is traced, so it
