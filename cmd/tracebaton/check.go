@@ -140,7 +140,8 @@ EXAMPLES
     One in a cluster, from a shell in a pod of the same cluster, whose address
     is in POD_IP:
 
-        tracebaton check -upstream-addr :9000 -upstream-url "http://$POD_IP:9000" \
+        tracebaton check -upstream-addr :9000 \
+            -upstream-url "http://$POD_IP:9000" \
             'http://flaskapp/fetch_with_trace?url={upstream}'
 
     One whose upstream is set in its configuration, here to localhost:9000:
@@ -317,10 +318,12 @@ func check(ctx context.Context, f checkFlags, e env) *checkReport {
 			break
 		}
 		for _, fault := range p.judge(f.families) {
-			// What is lost with all headers is lost with fewer, too.
-			if !told[fault.Kind] && !(lost && fault.Kind.Lost()) {
-				r.add(p, fault)
+			// What is lost with all headers is lost with fewer, too, and what
+			// is wrong with a header that came is so when it did not come.
+			if told[fault.Kind] || lost && fault.Kind.Lost() || fault.Kind == hop.NotSent && r.speaksOf(fault.Headers) {
+				continue
 			}
+			r.add(p, fault)
 		}
 		for _, fault := range r.Faults {
 			told[fault.Kind] = true
@@ -361,6 +364,13 @@ func (r *checkReport) add(p *probe, f hop.Fault) {
 	})
 }
 
+// speaksOf reports whether there are faults of all the headers.
+func (r *checkReport) speaksOf(headers []string) bool {
+	return !slices.ContainsFunc(headers, func(name string) bool {
+		return !slices.ContainsFunc(r.Faults, func(f checkFault) bool { return slices.Contains(f.Headers, name) })
+	})
+}
+
 // note adds what is good to know and no fault.
 func (r *checkReport) note() {
 	verdicts := make(map[string]hop.Verdict)
@@ -373,6 +383,7 @@ func (r *checkReport) note() {
 		}
 	}
 	switch {
+	case r.Verdict == "whole":
 	case verdicts["traceparent"] == hop.Reencoded && verdicts["x-b3-traceid"] == hop.Lost:
 		r.Notes = append(r.Notes, "The service speaks W3C only. That is enough where the sidecars speak it (Istio's opentelemetry provider): check it with -families request-id,w3c.")
 	case verdicts["traceparent"] == hop.Lost && (verdicts["x-b3-spanid"] == hop.Reencoded || verdicts["b3"] == hop.Reencoded):

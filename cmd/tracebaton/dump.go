@@ -5,16 +5,17 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
-	"slices"
 	"strings"
 )
 
-// maxDump is how much of standard input is read.
-const maxDump = 1 << 20
+const (
+	maxDump = 1 << 20 // bytes of standard input
+	maxJSON = 64      // JSON values that are looked for in it
+)
 
 // message is the headers that belong together in a dump.
 type message struct {
-	title  string // empty if there is but one
+	title  string
 	header http.Header
 }
 
@@ -33,14 +34,19 @@ func readDump(dump []byte) []message {
 		open = &messages[len(messages)-1]
 	}
 	var direction byte
+	tries := maxJSON
 	for rest := escapes.ReplaceAll(dump, nil); len(rest) > 0; {
-		if h, n := readJSON(rest, open == nil); n > 0 {
+		if rest[0] == '{' && open == nil && tries > 0 {
+			tries--
+			h, n := readJSON(rest)
 			for _, header := range h {
 				begin("The headers in a JSON object")
 				open.header = header
 			}
-			open, rest = nil, rest[n:]
-			continue
+			if open = nil; n > 0 {
+				rest = rest[n:]
+				continue
+			}
 		}
 		raw, more, _ := bytes.Cut(rest, []byte("\n"))
 		rest = more
@@ -63,19 +69,12 @@ func readDump(dump []byte) []message {
 			open.header.Add(f[1], strings.TrimSpace(f[2]))
 		}
 	}
-	if named := slices.DeleteFunc(messages, func(m message) bool { return len(m.header) == 0 }); len(named) == 1 {
-		named[0].title = ""
-		return named
-	}
 	return messages
 }
 
 // readJSON returns the objects with strings in them in the JSON value that
-// begins b, and the value's length, or 0 if none does or may.
-func readJSON(b []byte, may bool) (headers []http.Header, n int) {
-	if !may || b[0] != '{' {
-		return nil, 0
-	}
+// begins b, and the value's length, or 0 if none does.
+func readJSON(b []byte) (headers []http.Header, n int) {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	var v map[string]any
 	if dec.Decode(&v) != nil {

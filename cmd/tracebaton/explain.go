@@ -64,7 +64,7 @@ ENVIRONMENT
     NO_COLOR    if not empty: no colour, which else there is on a terminal
 
 EXAMPLES
-        tracebaton explain 'b3: 463ac35c9f6413ad48485a3953bb6124-a2fb4a1d1a96d312-1'
+        tracebaton explain 'x-b3-sampled: 0' 'b3: 1'
 
         curl -s http://localhost:8000/headers | tracebaton explain
 
@@ -101,12 +101,9 @@ func runExplain(args []string, e env) int {
 	}
 	var b bytes.Buffer
 	whole := true
-	for i, m := range messages {
-		if i > 0 {
-			b.WriteByte('\n')
-		}
-		if m.title != "" {
-			fmt.Fprintf(&b, "%s\n\n", e.paint(bold, printable(shorten(m.title, 76))))
+	for _, m := range messages {
+		if len(messages) > 1 {
+			heading(&b, e, m.title)
 		}
 		whole = explain(&b, m.header, e) && whole
 	}
@@ -117,6 +114,14 @@ func runExplain(args []string, e env) int {
 		return statusBroken
 	}
 	return statusWhole
+}
+
+// heading begins a new section.
+func heading(b *bytes.Buffer, e env, text string) {
+	if b.Len() > 0 {
+		b.WriteByte('\n')
+	}
+	fmt.Fprintln(b, e.paint(bold, printable(text)))
 }
 
 // known returns the names of all trace headers, in the order in which they are
@@ -151,7 +156,7 @@ func explain(b *bytes.Buffer, h http.Header, e env) bool {
 	return x.whole
 }
 
-func (x *explanation) title(text string) { fmt.Fprintln(x.Buffer, x.env.paint(bold, printable(text))) }
+func (x *explanation) title(text string) { heading(x.Buffer, x.env, text) }
 func (x *explanation) say(text string)   { fmt.Fprintln(x.Buffer, wrap(text, "    ")) }
 func (x *explanation) item(name, text string) {
 	fmt.Fprintf(x.Buffer, "    %-10s%s\n", name, strings.TrimSpace(wrap(text, strings.Repeat(" ", 14))))
@@ -192,7 +197,6 @@ func (x *explanation) requestID(h http.Header) {
 	default:
 		x.item("reason", fmt.Sprintf("%c, at index 14: none of Envoy's; a UUID of version %[1]c, which Envoy takes for not traced", reason))
 	}
-	fmt.Fprintln(x.Buffer)
 }
 
 func (x *explanation) position(h http.Header, p wire.Context) {
@@ -206,7 +210,6 @@ func (x *explanation) position(h http.Header, p wire.Context) {
 			x.wrong(upper(printable(line)) + ".")
 		}
 		x.say("Whoever cannot read it starts a trace of its own, or none.")
-		fmt.Fprintln(x.Buffer)
 		return
 	}
 	if p.Trace != "" {
@@ -227,7 +230,6 @@ func (x *explanation) position(h http.Header, p wire.Context) {
 		x.item("span", span)
 	}
 	x.item("sampling", sampling(p))
-	fmt.Fprintln(x.Buffer)
 }
 
 // sampling says what p says of it, and who decides.
@@ -248,10 +250,10 @@ func sampling(p wire.Context) string {
 		return "not sampled, decided before: sidecars and samplers that follow their parent record nothing"
 	case p.Decision == wire.Denied:
 		return "not sampled by the caller: samplers that follow their parent record nothing"
-	case p.Format == wire.W3C:
-		return "sampled by the caller: samplers that follow their parent record it too"
-	default:
+	case b3:
 		return "sampled, decided before: sidecars and samplers that follow their parent record it too"
+	default:
+		return "sampled by the caller: samplers that follow their parent record it too"
 	}
 }
 
@@ -261,7 +263,6 @@ func (x *explanation) opaque(h http.Header) {
 		if v := h.Values(name); len(v) > 0 {
 			x.title(name + ": " + shorten(strings.Join(v, ", "), 120))
 			x.say(text)
-			fmt.Fprintln(x.Buffer)
 		}
 	}
 	if state := h.Values("tracestate"); len(state) > 0 {
@@ -278,7 +279,6 @@ func (x *explanation) opaque(h http.Header) {
 		say("tracestate", text+". It belongs to traceparent and goes with it.")
 		if len(h.Values("traceparent")) == 0 {
 			x.wrong("Without traceparent it means nothing.")
-			fmt.Fprintln(x.Buffer)
 		}
 	}
 	say("x-ot-span-context", "The context of Envoy's OpenTracing tracers, which only they can read.")
@@ -320,7 +320,7 @@ func (x *explanation) agreement(h http.Header, positions []wire.Context) {
 		case sampled == traced:
 			x.say(fmt.Sprintf("The request ID says the same as %s of whether the request is traced.", p.Format))
 		case sampled:
-			x.say(fmt.Sprintf("The request ID knows of no reason to trace, and %s says %s: the trace was started by a service, not by Envoy. Sidecars follow %[1]s.", p.Format, p.Decision))
+			x.say(fmt.Sprintf("The request ID holds no reason to trace, and %s says %s: a service decided that, or the sidecars write no reasons down. Sidecars follow %[1]s.", p.Format, p.Decision))
 		default:
 			x.say(fmt.Sprintf("The request ID says that Envoy wanted to trace the request, and %s says %s: somebody on the way decided otherwise. Sidecars follow %[1]s.", p.Format, p.Decision))
 		}

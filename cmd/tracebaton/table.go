@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/tracebaton/tracebaton/internal/hop"
+	"github.com/tracebaton/tracebaton/propagation"
 )
 
 func (r *checkReport) writeJSON(e env) error {
@@ -65,15 +67,7 @@ func (p *probe) writeTable(b *bytes.Buffer, e env) {
 	var cells bytes.Buffer
 	w := tabwriter.NewWriter(&cells, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "HEADER\tSENT\tARRIVED\tVERDICT")
-	var rows []hop.Row
-	var left []string
-	for _, row := range p.Headers {
-		if !row.Required && row.Verdict == hop.Lost {
-			left = append(left, row.Name)
-		} else {
-			rows = append(rows, row)
-		}
-	}
+	rows, left := asked(p.Headers)
 	for _, row := range rows {
 		arrived := value(row.Arrived)
 		if row.Verdict == hop.Relayed && value(row.Sent) == arrived {
@@ -96,11 +90,42 @@ func (p *probe) writeTable(b *bytes.Buffer, e env) {
 		}
 	}
 	if len(left) > 0 {
-		text := wrap("Sent too, lost, and not asked for (see -families): "+hop.And(left)+".", "")
+		text := wrap("Not asked for with -families, sent all the same, and lost: "+hop.And(left)+".", "")
 		for line := range strings.SplitSeq("\n"+text, "\n") {
 			b.WriteString(e.paint(faint, line) + "\n")
 		}
 	}
+}
+
+// asked returns the rows to show, and the families that nobody asked for and of
+// which nothing arrived.
+func asked(all []hop.Row) (rows []hop.Row, left []string) {
+	hide := make(map[string]bool)
+	for _, f := range hop.Known {
+		names := hop.Names(propagation.Of(f.Family))
+		lost := 0
+		for _, row := range all {
+			if !slices.Contains(names, row.Name) {
+				continue
+			}
+			if row.Required || row.Verdict != hop.Lost {
+				lost = -len(names)
+			}
+			lost++
+		}
+		if lost > 0 {
+			left = append(left, f.Name)
+			for _, name := range names {
+				hide[name] = true
+			}
+		}
+	}
+	for _, row := range all {
+		if !hide[row.Name] {
+			rows = append(rows, row)
+		}
+	}
+	return rows, left
 }
 
 // paintRow colours a line of the table by its verdict.

@@ -64,7 +64,7 @@ var advice = map[Kind][3]string{
 	},
 	Missing: {
 		"Whatever trace headers come in with a request go out with every call made on its behalf.",
-		"Whoever reads that family sees a call without a request: its spans start a trace of their own, and without x-request-id Envoy's access logs cannot be joined.",
+		"Whoever reads them sees a call without a request: its spans start a trace of their own, and without x-request-id Envoy's access logs cannot be joined.",
 		"Copy these too. In Go, middleware.Relay and middleware.Transport do; a service that is not to relay them can say which families it promises.",
 	},
 	Torn: {
@@ -120,7 +120,7 @@ var advice = map[Kind][3]string{
 	Phantom: {
 		"Only a span that its exporter gets becomes a parent.",
 		"What is called hangs from a span that is in no store: Jaeger warns of a missing parent and draws it at the root.",
-		"Relay the headers that came in while no span is recorded: propagation.Propagator does. If the service does export spans, declare it.",
+		"Relay the headers that came in while no span is recorded: propagation.Propagator does. A service that does export its spans tells the conformance kit so (OwnSpans).",
 	},
 	RequestIDChanged: {
 		"The request ID that came in goes out.",
@@ -164,13 +164,13 @@ var advice = map[Kind][3]string{
 	},
 	OtherValue: {
 		"Values are relayed byte for byte.",
-		"Values are relayed byte for byte: only the tracer that made one knows what is in it.",
+		"Only the tracer that made a value knows what is in it.",
 		"Copy values as they are, without parsing, trimming or escaping.",
 	},
 	NotSent: {
 		"Nothing is sent that did not come in.",
 		"A service that exports no spans has nothing to say about traces: what it invents stands for no span.",
-		"Send only headers that came in. If the service does export spans, declare it.",
+		"Send only headers that came in. A service that exports its spans may start a trace, and tells the conformance kit so (OwnSpans).",
 	},
 	Mutated: {
 		"The caller's request is never modified.",

@@ -207,8 +207,12 @@ func FuzzRead(f *testing.F) {
 			h.Add(name, second)
 		}
 		h.Add("x-b3-spanid", span)
-		wire.TraceReason(first)
-		wire.SameRequest(first, second)
+		if _, ok := wire.TraceReason(first); ok && len(first) != 36 {
+			t.Errorf("%q is a UUID", first)
+		}
+		if wire.SameRequest(first, second) && len(first) != len(second) {
+			t.Errorf("%q and %q are of one request", first, second)
+		}
 		for _, c := range wire.Read(h) {
 			if !c.HasIDs() || c.Format == wire.SkyWalking {
 				continue

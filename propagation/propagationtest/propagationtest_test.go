@@ -152,8 +152,8 @@ func ExampleService() {
 	_ = propagationtest.Service{
 		Handler: func(upstream string, client *http.Client) http.Handler {
 			// client.Transport = otelhttp.NewTransport(client.Transport)
-			// return otelhttp.NewHandler(bookinfo.New(upstream, client), "")
-			return nil
+			// return otelhttp.NewHandler(fetch(upstream, client), "")
+			return fetch(upstream, client)
 		},
 		Path:   "/productpage",
 		Spans:  propagationtest.OwnSpans,

@@ -1,0 +1,430 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tracebaton/tracebaton/middleware"
+	"github.com/tracebaton/tracebaton/propagation"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// tracebaton runs a command and returns what it printed. What is made up is
+// always the same.
+func tracebaton(t *testing.T, stdin string, args ...string) (stdout, stderr string, status int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	status = run(t.Context(), args, env{
+		stdin: strings.NewReader(stdin), stdout: &out, stderr: &errs, random: rand.NewChaCha8([32]byte{1}),
+	})
+	return out.String(), errs.String(), status
+}
+
+var (
+	ports = regexp.MustCompile(`127\.0\.0\.1:\d+`)
+	took  = regexp.MustCompile(`in \d+m?s`)
+)
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	got = took.ReplaceAllString(ports.ReplaceAllString(got, "127.0.0.1:PORT"), "in TIME")
+	file := filepath.Join("testdata", name+".golden")
+	if *update {
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
+		return
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), got, "%s is not what was printed; write it with -update and read the difference", file)
+}
+
+// serve runs a service that fetches its query's URL with the headers that the
+// function writes.
+func serve(t *testing.T, write func(out, in http.Header)) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		call(w, r, http.DefaultClient, write)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL + "/fetch?url={upstream}"
+}
+
+func call(w http.ResponseWriter, r *http.Request, client *http.Client, write func(out, in http.Header)) {
+	req, err := http.NewRequestWithContext(r.Context(), http.MethodGet, r.URL.Query().Get("url"), nil)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if write != nil {
+		write(req.Header, r.Header)
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer func() { _ = res.Body.Close() }()
+	_, _ = io.Copy(w, res.Body)
+}
+
+// relaying runs a service on this repository's middleware.
+func relaying(t *testing.T) string {
+	t.Helper()
+	client := &http.Client{Transport: &middleware.Transport{}}
+	s := httptest.NewServer(middleware.Relay(propagation.Istio())(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		call(w, r, client, nil)
+	})))
+	t.Cleanup(s.Close)
+	return s.URL + "/fetch?url={upstream}"
+}
+
+// istio copies the headers of an Istio mesh.
+func istio(out, in http.Header) { propagation.Istio().Extract(in).Inject(out) }
+
+// child writes a span of the service's own over the caller's.
+func child(out, in http.Header) {
+	const span = "0123456789abcdef"
+	if istio(out, in); out.Get("X-B3-Spanid") != "" {
+		out.Set("X-B3-Spanid", span)
+		out.Del("X-B3-Parentspanid")
+	}
+	if v := strings.Split(out.Get("B3"), "-"); len(v) > 1 {
+		out.Set("B3", strings.Join([]string{v[0], span, v[2]}, "-"))
+	}
+	if v := strings.Split(out.Get("Traceparent"), "-"); len(v) > 1 {
+		out.Set("Traceparent", strings.Join([]string{v[0], v[1], span, v[3]}, "-"))
+	}
+}
+
+func TestCheckSaysWhatBecameOfTheHeaders(t *testing.T) {
+	tests := map[string]struct {
+		write  func(out, in http.Header) // nil is the library's middleware
+		flags  []string
+		status int
+		faults string
+	}{
+		"whole, relayed":             {nil, nil, 0, ""},
+		"whole, as a child span":     {child, nil, 0, ""},
+		"whole, of other families":   {func(out, in http.Header) { propagation.Of(propagation.Custom("end-user")).Extract(in).Inject(out) }, []string{"-families", "end-user", "-H", "end-user: Jason"}, 0, ""},
+		"everything lost":            {func(_, _ http.Header) {}, nil, 1, "all-lost"},
+		"all but x-request-id lost":  {func(out, in http.Header) { out["X-Request-Id"] = in["X-Request-Id"] }, nil, 1, "only-request-id"},
+		"a trace of its own":         {otherTrace, nil, 1, "new-trace lost"},
+		"a trace ID of 64 bits grew": {padded, nil, 1, "padded"},
+		"the parent is missing":      {func(out, in http.Header) { istio(out, in); out.Del("X-B3-Parentspanid") }, nil, 1, "parent-lost"},
+		"sampled 0 invented":         {func(out, in http.Header) { istio(out, in); invent(out) }, nil, 1, "sampled-0-invented"},
+		"b3 and x-b3 disagree":       {func(out, in http.Header) { child(out, in); out["B3"] = in["B3"] }, nil, 1, "disagree"},
+		"a request ID of its own":    {func(out, in http.Header) { istio(out, in); out.Set("X-Request-Id", "req-0001") }, nil, 1, "request-id-changed request-id-not-a-uuid"},
+		"headers arrive empty": {func(out, in http.Header) {
+			for _, name := range []string{"X-Request-Id", "X-B3-Traceid", "X-B3-Spanid", "X-B3-Parentspanid", "X-B3-Sampled", "X-B3-Flags", "B3", "Traceparent", "Tracestate", "X-Ot-Span-Context"} {
+				out.Set(name, in.Get(name))
+			}
+		}, nil, 1, "empty"},
+		"W3C only":                               {func(out, in http.Header) { child(out, in); keep(out, "Traceparent", "Tracestate", "X-Request-Id") }, nil, 1, "lost"},
+		"W3C only, as asked":                     {func(out, in http.Header) { child(out, in); keep(out, "Traceparent", "Tracestate", "X-Request-Id") }, []string{"-families", "request-id,w3c"}, 0, ""},
+		"B3 only":                                {func(out, in http.Header) { child(out, in); out.Del("Traceparent"); out.Del("Tracestate") }, nil, 1, "lost"},
+		"a request ID of the user's":             {nil, []string{"-H", "X-Request-Id: my-request", "-H", "b3: 463ac35c9f6413ad48485a3953bb6124-a2fb4a1d1a96d312-d"}, 0, ""},
+		"values that would control the terminal": {func(out, in http.Header) { istio(out, in); out.Set("X-Ot-Span-Context", "a\tb\u009b31m\u202ec") }, nil, 1, "changed"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			url := ""
+			if test.write == nil {
+				url = relaying(t)
+			} else {
+				url = serve(t, test.write)
+			}
+			args := append([]string{"check"}, test.flags...)
+			stdout, stderr, status := tracebaton(t, "", append(args, url)...)
+			assert.Equal(t, test.status, status, stdout)
+			assert.Empty(t, stderr)
+			golden(t, "check/"+strings.ReplaceAll(strings.ReplaceAll(name, ",", ""), " ", "-"), stdout)
+
+			stdout, _, status = tracebaton(t, "", append(append(args, "-json"), url)...)
+			assert.Equal(t, test.status, status, stdout)
+			var report struct {
+				Verdict string
+				Faults  []struct{ Kind string }
+			}
+			require.NoError(t, json.Unmarshal([]byte(stdout), &report))
+			assert.Equal(t, map[int]string{0: "whole", 1: "broken"}[test.status], report.Verdict)
+			kinds := ""
+			for _, f := range report.Faults {
+				kinds += " " + f.Kind
+			}
+			assert.Equal(t, test.faults, strings.TrimSpace(kinds))
+		})
+	}
+}
+
+func TestCheckSpeaksToMachines(t *testing.T) {
+	stdout, stderr, status := tracebaton(t, "", "check", "-json", serve(t, child))
+	assert.Equal(t, statusWhole, status)
+	assert.Empty(t, stderr)
+	golden(t, "check/whole.json", stdout)
+	stdout, stderr, status = tracebaton(t, "", "check", "-json", serve(t, otherTrace))
+	assert.Equal(t, statusBroken, status)
+	assert.Empty(t, stderr)
+	golden(t, "check/broken.json", stdout)
+	stdout, stderr, status = tracebaton(t, "", "check", "-json", "-timeout", "1s", "http://127.0.0.1:1/{upstream}")
+	assert.Equal(t, statusUnknown, status)
+	assert.Empty(t, stderr)
+	golden(t, "check/unknown.json", stdout)
+}
+
+func otherTrace(out, _ http.Header) {
+	out.Set("X-B3-Traceid", "0af7651916cd43dd8448eb211c80319c")
+	out.Set("X-B3-Spanid", "b7ad6b7169203331")
+	out.Set("X-B3-Sampled", "1")
+}
+
+func padded(out, in http.Header) {
+	if istio(out, in); len(out.Get("X-B3-Traceid")) == 16 {
+		out.Set("X-B3-Traceid", "0000000000000000"+out.Get("X-B3-Traceid"))
+	}
+}
+
+// invent does what contrib's b3 does without an SDK.
+func invent(out http.Header) {
+	if out.Get("X-B3-Traceid") == "" {
+		out.Set("X-B3-Sampled", "0")
+	}
+}
+
+func keep(h http.Header, names ...string) {
+	for name := range h {
+		if !strings.Contains(strings.Join(names, " "), name) {
+			h.Del(name)
+		}
+	}
+}
+
+func TestCheckSaysWhyItCouldNotTell(t *testing.T) {
+	answer := func(status int, body string) string {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "/login")
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, body)
+		}))
+		t.Cleanup(s.Close)
+		return s.URL + "/fetch?url={upstream}"
+	}
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, closed.Close())
+	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	t.Cleanup(hanging.Close)
+	calling := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		call(w, r, http.DefaultClient, istio)
+		<-r.Context().Done()
+	}))
+	t.Cleanup(calling.Close)
+	secret := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secret.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secret.StartTLS()
+	t.Cleanup(secret.Close)
+
+	tests := map[string]struct {
+		args []string
+		want string
+	}{
+		"nobody there":            {[]string{"http://" + closed.Addr().String() + "/{upstream}"}, "the service did not answer: dial tcp 127.0.0.1:PORT: connect: connection refused"},
+		"nothing called":          {[]string{answer(200, "fine")}, "the service answered 200 OK and did not call its upstream; if it runs elsewhere, it cannot reach http://127.0.0.1:PORT: say with -upstream-addr and -upstream-url where it can"},
+		"refused":                 {[]string{answer(403, "will not fetch from 127.0.0.1\nmore")}, "the service answered 403 Forbidden (will not fetch from 127.0.0.1) and did not call its upstream; see that the URL is right and that the service may call http://127.0.0.1:PORT"},
+		"cannot reach":            {[]string{answer(502, "no route \x1b[31mto host")}, `the service answered 502 Bad Gateway (no route \x1b[31mto host) and did not call its upstream; if it runs elsewhere`},
+		"sent elsewhere":          {[]string{answer(302, "")}, "the service answered 302, a redirect to /login, and did not call its upstream; check that URL"},
+		"too slow":                {[]string{"-timeout", "50ms", hanging.URL + "/{upstream}"}, "the service did not answer within 50ms, and did not call its upstream; if it runs elsewhere"},
+		"too slow after the call": {[]string{"-timeout", "300ms", calling.URL + "/?url={upstream}"}, "the service called its upstream, and did not answer within 300ms"},
+		"a certificate":           {[]string{secret.URL + "/{upstream}"}, "the service's certificate is not valid here:"},
+		"no place to listen":      {[]string{"-upstream-addr", "256.0.0.1:1", answer(200, "")}, "cannot listen for the service's call"},
+		"set up otherwise":        {[]string{"-upstream-addr", "127.0.0.1:0", strings.TrimSuffix(answer(200, ""), "{upstream}")}, "it must be set up to call http://127.0.0.1:PORT for this request"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			stdout, stderr, status := tracebaton(t, "", append([]string{"check"}, test.args...)...)
+			assert.Equal(t, statusUnknown, status)
+			assert.Empty(t, stderr)
+			assert.True(t, strings.HasPrefix(stdout, "Could not tell: "), stdout)
+			assert.Contains(t, strings.Join(strings.Fields(ports.ReplaceAllString(stdout, "127.0.0.1:PORT")), " "), test.want)
+		})
+	}
+}
+
+func TestCheckStopsWhenItIsInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		cancel()
+		<-r.Context().Done()
+	}))
+	defer s.Close()
+	var out bytes.Buffer
+	status := run(ctx, []string{"check", s.URL + "/{upstream}"}, env{stdout: &out, stderr: &out, random: rand.NewChaCha8([32]byte{})})
+	assert.Equal(t, statusUnknown, status)
+	assert.Contains(t, out.String(), "Could not tell: interrupted.")
+}
+
+func TestCheckCanBeTheUpstreamThatAServiceIsSetUpWith(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := l.Addr().String()
+	require.NoError(t, l.Close())
+	got := make(chan *http.Request, 10)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		assert.Equal(t, `{"a":1}`, string(body))
+		got <- r.Clone(context.Background())
+		req, _ := http.NewRequestWithContext(r.Context(), http.MethodGet, "http://"+addr+"/reviews/0", nil)
+		istio(req.Header, r.Header)
+		for range 2 { // the second call is made in vain
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusBadGateway)
+				return
+			}
+			_ = res.Body.Close()
+			req.Header = http.Header{}
+		}
+	}))
+	defer s.Close()
+	stdout, _, status := tracebaton(t, "", "check", "-upstream-addr", addr, "-d", `{"a":1}`, "-H", "Authorization: Bearer abc", "-H", "Host: bookinfo", s.URL)
+	assert.Equal(t, statusBroken, status)
+	assert.Contains(t, stdout, "called its upstream twice. This is call 2:")
+	assert.Contains(t, stdout, "None of the headers arrived")
+	r := <-got
+	assert.Equal(t, http.MethodPost, r.Method)
+	assert.Equal(t, "bookinfo", r.Host)
+	assert.Equal(t, "Bearer abc", r.Header.Get("Authorization"))
+	assert.Equal(t, "application/json", r.Header.Get("Content-Type"))
+}
+
+func TestTheServiceIsToldTheURLThatItCanReach(t *testing.T) {
+	told := make(chan string, 1)
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { told <- r.URL.Query().Get("url") }))
+	defer s.Close()
+	_, _, status := tracebaton(t, "", "check", "-upstream-url", "http://host.docker.internal:9000/", s.URL+"?url={upstream}")
+	assert.Equal(t, statusUnknown, status)
+	assert.Equal(t, "http://host.docker.internal:9000/tracebaton-1", <-told)
+}
+
+func TestACallInTheBackgroundIsWaitedFor(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		url, in := r.URL.Query().Get("url"), r.Header
+		go func() {
+			req, _ := http.NewRequest(http.MethodGet, url, nil)
+			istio(req.Header, in)
+			if res, err := http.DefaultClient.Do(req); err == nil {
+				_ = res.Body.Close()
+			}
+		}()
+	}))
+	defer s.Close()
+	stdout, _, status := tracebaton(t, "", "check", s.URL+"?url={upstream}")
+	assert.Equal(t, statusWhole, status, stdout)
+}
+
+func TestOthersWhoCallTheUpstreamAreNotTakenForTheService(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		upstream, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Query().Get("url"), "http://"), "/")
+		if res, err := http.Get("http://" + upstream + "/healthz"); err == nil {
+			_ = res.Body.Close()
+		}
+		call(w, r, http.DefaultClient, istio)
+	}))
+	defer s.Close()
+	stdout, _, status := tracebaton(t, "", "check", s.URL+"?url={upstream}")
+	assert.Equal(t, statusWhole, status, stdout)
+	assert.Contains(t, stdout, "called its upstream once")
+}
+
+func TestWhatWasNotAskedRightlyIsSaid(t *testing.T) {
+	tests := map[string]struct {
+		args []string
+		want string
+	}{
+		"nothing":                      {nil, "SYNOPSIS"},
+		"another command":              {[]string{"chekc"}, `there is no command "chekc"; there are check and explain`},
+		"no URL":                       {[]string{"check"}, "no URL to check"},
+		"two URLs":                     {[]string{"check", "http://a/{upstream}", "-json"}, `"-json" comes after the URL; flags go before it`},
+		"no upstream":                  {[]string{"check", "http://a/"}, "the URL has no {upstream}"},
+		"another scheme":               {[]string{"check", "ftp://a/{upstream}"}, `"ftp://a/{upstream}" is not an http:// or https:// URL`},
+		"no scheme":                    {[]string{"check", "localhost:8080/{upstream}"}, "is not an http:// or https:// URL"},
+		"another flag":                 {[]string{"check", "-n", "http://a/{upstream}"}, "flag provided but not defined: -n"},
+		"a header without a name":      {[]string{"check", "-H", "abc", "http://a/{upstream}"}, `"abc" is not of the form 'name: value'`},
+		"a family that must not be":    {[]string{"check", "-families", "b3,cookie", "http://a/{upstream}"}, `cannot relay "cookie" as a custom header`},
+		"a family that is no name":     {[]string{"check", "-families", "b3,,w3c", "http://a/{upstream}"}, `cannot relay "" as a custom header`},
+		"no time":                      {[]string{"check", "-timeout", "0s", "http://a/{upstream}"}, "-timeout must be above 0"},
+		"an upstream that is no URL":   {[]string{"check", "-upstream-url", "localhost:9000", "http://a/{upstream}"}, `-upstream-url "localhost:9000" is not an http:// URL`},
+		"no header to explain":         {[]string{"explain"}, "no trace headers to explain"},
+		"a header that is none":        {[]string{"explain", "b3"}, `"b3" is not of the form 'name: value'`},
+		"headers that are of no trace": {[]string{"explain", "accept: */*"}, "no trace headers to explain"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			stdout, stderr, status := tracebaton(t, "", test.args...)
+			assert.Equal(t, statusUnknown, status)
+			assert.Empty(t, stdout)
+			assert.Contains(t, stderr, test.want)
+		})
+	}
+}
+
+func TestHelpFitsATerminalAndNamesEveryFlag(t *testing.T) {
+	for _, args := range [][]string{{"-h"}, {"help"}, {"check", "-h"}, {"explain", "-h"}} {
+		stdout, stderr, status := tracebaton(t, "", args...)
+		assert.Equal(t, statusWhole, status)
+		assert.Empty(t, stderr)
+		assert.True(t, strings.HasPrefix(stdout, "NAME\n"), args)
+		for line := range strings.Lines(stdout) {
+			assert.LessOrEqual(t, len(line), 81, line)
+		}
+	}
+	stdout, _, _ := tracebaton(t, "", "check", "-h")
+	for _, name := range []string{"-families", "-H", "-X", "-d", "-upstream-addr", "-upstream-url", "-timeout", "-json", "-h"} {
+		assert.Contains(t, stdout, "\n    "+name+"", "no word of %s", name)
+	}
+}
+
+func TestColourIsThereOnATerminalOnly(t *testing.T) {
+	for _, color := range []bool{false, true} {
+		var out bytes.Buffer
+		run(t.Context(), []string{"check", serve(t, otherTrace)}, env{stdout: &out, stderr: &out, color: color, random: rand.NewChaCha8([32]byte{1})})
+		assert.Equal(t, color, strings.Contains(out.String(), "\x1b["), out.String())
+		if color {
+			golden(t, "check/colour", out.String())
+		}
+		out.Reset()
+		run(t.Context(), []string{"explain", "b3: 0-0"}, env{stdout: &out, stderr: &out, color: color})
+		assert.Equal(t, color, strings.Contains(out.String(), "\x1b["), out.String())
+	}
+	t.Setenv("NO_COLOR", "1")
+	assert.False(t, newEnv().color)
+}
+
+func TestCheckLeavesNothingBehind(t *testing.T) {
+	_, _, status := tracebaton(t, "", "check", relaying(t))
+	require.Equal(t, statusWhole, status)
+	l, err := newLab(checkFlags{timeout: time.Second})
+	require.NoError(t, err)
+	addr := l.listener.Addr().String()
+	l.close()
+	_, err = net.DialTimeout("tcp", addr, time.Second)
+	assert.Error(t, err)
+}
