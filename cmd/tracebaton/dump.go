@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -83,8 +85,8 @@ func readJSON(b []byte) (headers []http.Header, n int) {
 	var walk func(map[string]any)
 	walk = func(object map[string]any) {
 		h := make(http.Header)
-		for name, value := range object {
-			switch value := value.(type) {
+		for _, name := range slices.Sorted(maps.Keys(object)) {
+			switch value := object[name].(type) {
 			case string:
 				h.Add(name, value)
 			case []any:

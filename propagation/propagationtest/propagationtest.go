@@ -36,12 +36,15 @@ type Service struct {
 	// Path. It is called once, and served on a loopback address.
 	//
 	// The service makes its calls with client, whose Transport is not nil, or
-	// with any other that sends them with client.Transport in the end. If
-	// Handler replaces client.Transport by one that adds the headers, the kit
-	// makes calls of its own with client too, in the context of those that the
-	// service made: it can then test a second call, one with a header of the
-	// caller's own, and one that is made after the response. Those cases are
-	// skipped otherwise.
+	// with another that sends them with client.Transport in the end. One that
+	// does neither needs {upstream} in Path, by which the kit then tells its
+	// requests apart.
+	//
+	// If Handler replaces client.Transport by one that adds the headers, the
+	// kit makes calls of its own with client too, in the context of those that
+	// the service made: it can then test a second call, one with a header of
+	// the caller's own, and one that is made after the response. Those cases
+	// are skipped otherwise.
 	Handler func(upstream string, client *http.Client) http.Handler
 
 	// URL is where a service that runs already listens on this machine, such
@@ -103,8 +106,8 @@ const (
 // A service that does not answer, or does not call its upstream, cannot be
 // tested: then the error says that, and nothing else.
 //
-// Test takes as long as the service for some 60 requests, and waits 10
-// seconds at most for each.
+// Test takes as long as the service for some 80 requests, 32 of them at once,
+// and waits 10 seconds at most for each.
 func Test(s Service) error {
 	l, err := newLab(s)
 	if err != nil {
