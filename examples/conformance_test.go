@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -18,7 +19,9 @@ import (
 	"github.com/tracebaton/tracebaton/examples/internal/egress"
 	"github.com/tracebaton/tracebaton/examples/internal/flaskapp"
 	"github.com/tracebaton/tracebaton/examples/internal/httpbin"
+	"github.com/tracebaton/tracebaton/examples/internal/sleep"
 	"github.com/tracebaton/tracebaton/examples/internal/telemetry"
+	judge "github.com/tracebaton/tracebaton/internal/hop"
 	"github.com/tracebaton/tracebaton/propagation"
 	"github.com/tracebaton/tracebaton/propagation/propagationtest"
 )
@@ -157,4 +160,22 @@ func TestHttpbinCallsNobodySoThatThereIsNothingToConform(t *testing.T) {
 	})
 	assert.ErrorContains(t, err, "answered GET /headers with 200 OK")
 	assert.ErrorContains(t, err, "did not call its upstream")
+}
+
+func TestSleepBeginsARequestWithAWholeTraceOrWithNothing(t *testing.T) {
+	arrived := make(chan http.Header, 1)
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { arrived <- r.Header }))
+	defer upstream.Close()
+
+	_, err := (&sleep.Client{}).Get(t.Context(), upstream.URL, nil)
+	require.NoError(t, err)
+	_, faults := judge.Compare(nil, <-arrived, judge.Expect{Spans: judge.NoSpans})
+	assert.Empty(t, faults)
+
+	c := &sleep.Client{Tracing: tracing(t, tracetest.NewSpanRecorder(), sdktrace.AlwaysSample())}
+	_, err = c.Get(t.Context(), upstream.URL, nil)
+	require.NoError(t, err)
+	rows, faults := judge.Compare(nil, <-arrived, judge.Expect{Spans: judge.OwnSpans, Sidecars: true})
+	assert.Empty(t, faults)
+	assert.NotEmpty(t, rows)
 }
