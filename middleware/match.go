@@ -47,7 +47,8 @@ func Internal(r *http.Request) bool {
 // (*.example.com, at any depth), an address (10.1.2.3), or a range of
 // addresses (10.0.0.0/8). Ports and case do not matter, nor does a dot at the
 // end. Names are not resolved: a range matches only hosts written as an
-// address. Hosts() matches nothing.
+// address. A name in another alphabet is written as it is in DNS (xn--…).
+// Hosts() matches nothing.
 //
 //	&middleware.Transport{Match: middleware.Hosts("reviews.prod", "*.corp.example.com")}
 //
@@ -63,8 +64,8 @@ func Hosts(patterns ...string) func(*http.Request) bool {
 	var domains []string
 	var ranges []netip.Prefix
 	for _, pattern := range patterns {
-		p := strings.ToLower(strings.TrimSuffix(pattern, "."))
-		if prefix, err := netip.ParsePrefix(p); err == nil {
+		p := lower(strings.TrimSuffix(pattern, "."))
+		if prefix, err := netip.ParsePrefix(p); err == nil && !prefix.Addr().Is4In6() {
 			ranges = append(ranges, prefix.Masked())
 			continue
 		}
@@ -74,8 +75,8 @@ func Hosts(patterns ...string) func(*http.Request) bool {
 			continue
 		}
 		name, below := strings.CutPrefix(p, "*.")
-		if name == "" || strings.ContainsAny(name, "*/:@?#[]% \t") || strings.HasPrefix(name, ".") {
-			panic(fmt.Sprintf("middleware: %q is not a host pattern; use a name without scheme, port and path, *.name, an address or a range such as 10.0.0.0/8", pattern))
+		if name == "" || strings.ContainsFunc(name, notInNames) || strings.HasPrefix(name, ".") {
+			panic(fmt.Sprintf("middleware: %q is not a host pattern; use a name in ASCII without scheme, port and path, *.name, an address, or a range such as 10.0.0.0/8", pattern))
 		}
 		if below {
 			domains = append(domains, "."+name)
@@ -92,6 +93,9 @@ func Hosts(patterns ...string) func(*http.Request) bool {
 					return true
 				}
 			}
+			return false
+		}
+		if strings.ContainsFunc(host, notInNames) {
 			return false
 		}
 		if names[host] {
@@ -117,5 +121,16 @@ func hostOf(r *http.Request) string {
 	if r.URL == nil {
 		return ""
 	}
-	return strings.ToLower(strings.TrimSuffix(r.URL.Hostname(), "."))
+	return lower(strings.TrimSuffix(r.URL.Hostname(), "."))
+}
+
+// lower is strings.ToLower for ASCII alone. The whole of it makes an i of
+// \u0130, which net/http dials as another name (IDNA).
+func lower(s string) string {
+	return strings.Map(func(c rune) rune {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		return c
+	}, s)
 }

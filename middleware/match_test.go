@@ -21,7 +21,7 @@ func TestInternalIsWhatOnlyTheClusterCanMean(t *testing.T) {
 		"notcluster.local": false, "evil-svc.com": false, "8.8.8.8": false, "172.32.0.1": false, "[2001:db8::1]": false, "[::ffff:8.8.8.8]": false,
 		"169.254.169.254": false, "[fe80::1]": false, "[fe80::1%25eth0]": false, "0.0.0.0": false, "[64:ff9b::a00:1]": false,
 		"134744072": false, "0x8080808": false, "8.8.2056": false, "010.1": false, "": false, ".": false, "..": false,
-		"evil\u3002example": false, "evil\uff0eexample": false, "reviews\u00ad": false, "a b": false,
+		"evil\u3002example": false, "evil\uff0eexample": false, "reviews\u00ad": false, "a b": false, "rev\u0130ews": false,
 	} {
 		t.Run(host, func(t *testing.T) {
 			assert.Equal(t, want, middleware.Internal(&http.Request{URL: &url.URL{Scheme: "http", Host: host}}))
@@ -39,16 +39,19 @@ func TestHostsMatchesNamesDomainsAndRanges(t *testing.T) {
 		"api.example.org": true, "10.1.2.3": true, "[::ffff:10.1.2.3]": true, "192.168.3.4:80": true, "[fd12::1]": true, "[::1]:80": true, "localhost": true,
 
 		"corp.example.com": false, "evilcorp.example.com": false, "a.corp.example.com.evil.example": false, "reviews": false, "reviews.prod.evil": false,
-		"10.1.2.4": false, "192.169.0.1": false, "[fe80::1]": false, "127.0.0.1": false, "": false,
+		"10.1.2.4": false, "192.169.0.1": false, "[fe80::1]": false, "127.0.0.1": false, "": false, "rev\u0130ews.prod": false, "x.corp.\u0130.example.com": false, "\u0130.corp.example.com": false,
 	} {
 		t.Run(host, func(t *testing.T) {
 			assert.Equal(t, want, match(&http.Request{URL: &url.URL{Scheme: "http", Host: host}}))
 		})
 	}
+	t.Run("a zone does not keep an address out of its range", func(t *testing.T) {
+		assert.True(t, middleware.Hosts("fe80::/10")(&http.Request{URL: &url.URL{Host: "[fe80::1%25eth0]"}}))
+	})
 	t.Run("no patterns match nothing", func(t *testing.T) {
 		assert.False(t, middleware.Hosts()(&http.Request{URL: &url.URL{Host: "reviews"}}))
 	})
-	for _, pattern := range []string{"", ".", "*", "*.", "*.*.com", "a.*.com", "http://reviews", "reviews:80", "reviews/path", "user@host", "10.0.0.0/33", "[::1]", "fe80::1%eth0", ".example.com", "a b"} {
+	for _, pattern := range []string{"", ".", "*", "*.", "*.*.com", "a.*.com", "http://reviews", "reviews:80", "reviews/path", "user@host", "10.0.0.0/33", "[::1]", "fe80::1%eth0", ".example.com", "a b", "b\u00fccher.example", "g\u0130thub.com", "::ffff:10.0.0.0/104"} {
 		t.Run("panics at startup on "+pattern, func(t *testing.T) {
 			assert.Panics(t, func() { middleware.Hosts("good", pattern) })
 		})

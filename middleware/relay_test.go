@@ -103,9 +103,13 @@ func TestNothingIsWrappedThatNeedNotBe(t *testing.T) {
 	t.Run("also when the handler panics", func(t *testing.T) {
 		r := incoming()
 		mux := http.NewServeMux()
-		mux.HandleFunc("POST /", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+		mux.HandleFunc("POST /", func(_ http.ResponseWriter, r *http.Request) {
+			r.MultipartForm = &multipart.Form{}
+			panic(http.ErrAbortHandler)
+		})
 		assert.PanicsWithError(t, http.ErrAbortHandler.Error(), func() { serve(t, httptest.NewRecorder(), r, mux.ServeHTTP) })
 		assert.Equal(t, "POST /", r.Pattern)
+		assert.NotNil(t, r.MultipartForm)
 	})
 	t.Run("the server removes the files of a form", func(t *testing.T) {
 		var form bytes.Buffer

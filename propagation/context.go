@@ -73,6 +73,8 @@ func newNode(ctx context.Context, t *table, mask uint64, from []string) *node {
 //
 // Headers that a [Propagator] has read bring their remote parent along where
 // ctx has no span, so that spans started with the result join the trace, too.
+// That is the caller's trace: where a public endpoint has begun one of its
+// own, use context.WithoutCancel, which keeps the span.
 //
 // NewContext panics if ctx is nil.
 func NewContext(ctx context.Context, h Headers) context.Context {
@@ -83,20 +85,22 @@ func NewContext(ctx context.Context, h Headers) context.Context {
 		return ctx
 	}
 	n := newNode(ctx, h.t, h.mask, h.values)
-	if !h.joined {
+	if h.joined == nil {
 		return n
 	}
-	in := h.t.parse(h)
+	in := h.joined.parse(h)
 	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
-		n.headers.joined = sc.TraceID() == in.parent.TraceID
+		if sc.TraceID() == in.parent.TraceID {
+			n.headers.joined = h.joined
+		}
 		return n
 	}
-	return n.join(in)
+	return n.join(h.joined, in)
 }
 
 // join returns n with the parent that its headers name as the remote span.
-func (n *node) join(in received) context.Context {
-	n.headers.joined = true
+func (n *node) join(t *table, in received) context.Context {
+	n.headers.joined = t
 	in.parent.TraceState = in.tracestate(n.headers)
 	return trace.ContextWithRemoteSpanContext(n, trace.NewSpanContext(in.parent))
 }

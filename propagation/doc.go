@@ -23,11 +23,29 @@
 // mesh, a gateway that drops them from outside requests decides what may start
 // a trace; see docs/security.md in the repository.
 //
-// # Limits
+// # Rules
 //
-// A family is dropped whole, and the others are kept, when net/http would
-// refuse to send one of its values, when its values together exceed 8 KiB, or
-// when there are more than 64 of them. One list holds at most 64 header names.
+//   - Values are relayed byte for byte, every value of a repeated header, in
+//     order. Nothing absent or empty is ever sent, nor what net/http would trim
+//     to nothing.
+//   - A family travels whole or not at all: if the outgoing request has any
+//     header of it already, even a nil one, none is added.
+//   - The caller's request is never modified. Where there is nothing to relay,
+//     the very same request is sent, at no allocation.
+//   - A family is dropped, and the others are kept, when net/http would refuse
+//     to send one of its values, or when they exceed 8 KiB together; tracestate
+//     may be dropped alone. Tracing never makes a good call fail.
+//   - Every hop of a redirect is judged again by where it leads.
+//   - Work that outlives the request keeps its headers. Outside any request
+//     there is nothing to relay.
+//   - Headers that must never be relayed panic when the program starts.
+//   - The ResponseWriter and the body pass through untouched.
+//   - With a [Propagator], a sampled span is the parent of what is called;
+//     without one, what came in goes out. What a service does not record is
+//     nobody's parent, debug stays within its trace, a sampling decision
+//     travels alone, and malformed IDs are no parent.
+//
+// One list of families has at most 64 header names.
 //
 // [distributed tracing FAQ]: https://istio.io/latest/about/faq/distributed-tracing/
 package propagation

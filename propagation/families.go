@@ -75,8 +75,8 @@ func (f Families) With(families ...Family) Families {
 // make them. Extract does not keep or change h.
 //
 // A family is left out whole if net/http would refuse to send one of its
-// values or if it is larger than the limits of this package; of [W3C],
-// tracestate is left out alone.
+// values, or if these are more than 8 KiB together; of [W3C], tracestate is
+// left out alone when only it is at fault.
 func (f Families) Extract(h http.Header) Headers {
 	var buf [inlineValues]string
 	t := f.table()
@@ -189,17 +189,16 @@ func (t *table) extract(h http.Header, buf []string) (mask uint64, values []stri
 	for gi := range t.groups {
 		g := &t.groups[gi]
 		start, before := len(values), mask
-		size, count := 0, 0
+		size := 0
 	family:
 		for i := g.lo; i < g.hi; i++ {
 			first := len(values)
 			for _, v := range h[t.names[i]] {
-				if v == "" {
+				if blank(v) {
 					continue
 				}
 				size += len(v)
-				count++
-				if size > maxFamilyBytes || count > maxFamilyValues || !sendable(v) {
+				if size > maxFamilyBytes || !sendable(v) {
 					if t.w3c >= 0 && i == t.w3c+w3cTracestate {
 						values = values[:first]
 					} else {
@@ -220,6 +219,12 @@ func (t *table) extract(h http.Header, buf []string) (mask uint64, values []stri
 	return mask, values
 }
 
+// blank reports whether nothing is left of v when net/http has trimmed it.
+// Values that came over HTTP/2 may begin with a space; others do not.
+func blank(v string) bool {
+	return v == "" || (v[0] == ' ' || v[0] == '\t') && strings.Trim(v, " \t") == ""
+}
+
 // sendable reports whether net/http sends v as a header value: no control
 // character but the tab (RFC 9110, section 5.5, and golang.org/x/net/http/httpguts).
 func sendable(v string) bool {
@@ -238,12 +243,16 @@ func (t *table) receive(ctx context.Context, h http.Header) (*node, bool) {
 	var buf [inlineValues]string
 	mask, values := t.extract(h, buf[:0])
 	if prev := FromContext(ctx); prev.mask != 0 {
-		j := t.join(prev.t)
-		if mask == 0 && prev.mask&^j.keep == 0 {
+		both, keep := t.join(prev.t)
+		if mask == 0 && prev.mask&^keep == 0 {
 			return nil, false
 		}
-		mask, values = j.merge(mask, slices.Clone(values), prev)
-		n := newNode(ctx, j.t, mask, values)
+		values = slices.Clone(values)
+		for i, kept := range prev.each(keep) {
+			mask |= 1 << both.index(prev.t.names[i])
+			values = append(values, kept...)
+		}
+		n := newNode(ctx, both, mask, values)
 		n.headers.joined = prev.joined
 		return n, true
 	}
@@ -253,46 +262,39 @@ func (t *table) receive(ctx context.Context, h http.Header) (*node, bool) {
 	return newNode(ctx, t, mask, values), true
 }
 
-// joint is how the headers of two lists are carried together: those of the
-// first list as the request has them, of the second what the first has not.
+// joint is what join returns for a second list.
 type joint struct {
-	second *table
-	t      *table // the first list and what the second has beside it
-	keep   uint64 // the headers of second that are kept
+	second, both *table
+	keep         uint64
 }
 
-// join returns the joint of t and second. The last one is remembered, since a
+// join returns the list of t's families and then those of second, and which
+// headers of second are not t's. It makes no list for what begins with t
+// already, such as t itself. The last one that it makes is remembered, since a
 // program joins the same two again and again, and only the last one, since a
 // program might make lists without end.
-func (t *table) join(second *table) *joint {
-	if j := t.joint.Load(); j != nil && j.second == second {
-		return j
+func (t *table) join(second *table) (both *table, keep uint64) {
+	if n := len(t.families); n <= len(second.families) && slices.Equal(t.families, second.families[:n]) {
+		return second, ^uint64(0) << len(t.names)
 	}
-	j := &joint{second: second}
+	if j := t.joint.Load(); j != nil && j.second == second {
+		return j.both, j.keep
+	}
 	families := slices.Clone(t.families)
 	for i, f := range second.families {
 		// A snapshot has room for a limited number of names, and a request
 		// must not fail for it.
-		if u := newTable(append(families, f)); len(u.names) <= maxNames {
-			families = append(families, f)
-			for n := second.groups[i].lo; n < second.groups[i].hi; n++ {
-				if t.index(second.names[n]) < 0 {
-					j.keep |= 1 << n
-				}
+		if u := newTable(append(families, f)); len(u.names) > maxNames {
+			continue
+		}
+		families = append(families, f)
+		for n := second.groups[i].lo; n < second.groups[i].hi; n++ {
+			if t.index(second.names[n]) < 0 {
+				keep |= 1 << n
 			}
 		}
 	}
-	j.t = newTable(families)
-	t.joint.Store(j)
-	return j
-}
-
-// merge returns the snapshot of the first list that is given, and what is kept
-// of prev, a snapshot of the second.
-func (j *joint) merge(mask uint64, values []string, prev Headers) (uint64, []string) {
-	for i, kept := range prev.each(j.keep) {
-		mask |= 1 << j.t.index(prev.t.names[i])
-		values = append(values, kept...)
-	}
-	return mask, values
+	both = newTable(families)
+	t.joint.Store(&joint{second, both, keep})
+	return both, keep
 }

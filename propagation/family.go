@@ -96,15 +96,19 @@ const (
 // cluster needs a client whose Match says so (see package middleware), and
 // credentials do not belong in one.
 //
-// Custom panics, so that it shows when the program starts, if a name is not a
-// valid header name, belongs to another family of this package, or must not
-// be relayed: a header that
-// describes one connection or one message (hop-by-hop headers, host,
-// content-*, expect), that a proxy sets itself (forwarded, via,
-// x-forwarded-*, x-envoy-*), that asks for another answer than the caller
-// expects (range, if-*, accept-encoding), or that net/http removes from a
-// redirect to another host and a round-tripper would put back (authorization,
-// www-authenticate, proxy-authorization, proxy-authenticate, cookie).
+// Custom panics, so that it shows when the program starts, if a name (in any
+// case) is not a valid header name, belongs to another family of this package,
+// or must not be relayed:
+//
+//   - it describes one connection or one message: hop-by-hop headers, host,
+//     content-*, expect;
+//   - a proxy sets it itself, or takes it for an instruction: forwarded, via,
+//     x-forwarded-*, x-envoy-*;
+//   - it asks for another answer than the caller expects: range, if-*,
+//     accept-encoding;
+//   - net/http removes it from a redirect to another host, and a round-tripper
+//     would put it back: authorization, www-authenticate, proxy-authorization,
+//     proxy-authenticate, cookie, set-cookie.
 func Custom(names ...string) Family {
 	for _, name := range names {
 		if why := forbidden(strings.ToLower(name)); why != "" {

@@ -21,10 +21,10 @@ type Headers struct {
 	// in the snapshots of all the others.
 	values []string
 
-	// joined is set once a Propagator has made the parent that the headers
-	// name the parent of ctx's spans: a span of another trace was then put
-	// there on purpose.
-	joined bool
+	// joined is the list of the Propagator that has made the parent which the
+	// headers name the parent of ctx's spans, or nil: a span of another trace
+	// was then put there on purpose.
+	joined *table
 }
 
 // each iterates over the headers of h that are in the mask: their index in

@@ -68,9 +68,9 @@ func (p Propagator) Extract(ctx context.Context, carrier otelprop.TextMapCarrier
 		return ctx
 	}
 	if in := t.parse(n.headers); in.parent.SpanID.IsValid() {
-		return n.join(in)
+		return n.join(t, in)
 	}
-	n.headers.joined = false
+	n.headers.joined = nil
 	return n
 }
 
@@ -233,10 +233,10 @@ func (p Propagator) inject(ctx context.Context, dst http.Header) {
 	case local && sc.IsSampled():
 		rewrite = true
 	case in.parent.SpanID.IsValid():
-		rewrite = local && h.joined && sc.TraceID() != in.parent.TraceID
+		rewrite = local && h.joined != nil && sc.TraceID() != in.parent.TraceID
 	case in.decided:
 	default:
-		rewrite = sc.IsValid()
+		rewrite = local
 		mine &^= h.ids()
 	}
 	if rewrite {

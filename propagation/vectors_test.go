@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -56,12 +57,12 @@ func (v vector) header() http.Header {
 	return h
 }
 
-// sendable is the header without its empty values, which are never sent.
+// sendable is the header without the values that net/http would send empty.
 func sendable(h http.Header) http.Header {
 	out := http.Header{}
 	for name, values := range h {
 		for _, value := range values {
-			if value != "" {
+			if strings.Trim(value, " \t") != "" {
 				out.Add(name, value)
 			}
 		}
@@ -131,10 +132,10 @@ func TestVectorsMeanWhatTheySay(t *testing.T) {
 				}
 			})
 
+			if v.State != "debug" || v.Kind != "ids" {
+				return
+			}
 			t.Run("debug survives a sampled span of the same trace", func(t *testing.T) {
-				if v.State != "debug" || v.Kind != "ids" {
-					t.Skip("not a debug vector with IDs")
-				}
 				out := http.Header{}
 				p.Inject(withSpan(ctx, parent.TraceID(), true), otelprop.HeaderCarrier(out))
 				if out.Get("b3") == "" {
@@ -152,10 +153,9 @@ var spanID = trace.SpanID{0x0b, 0xad, 0xc0, 0xff, 0xee, 0, 0, 1}
 
 // withSpan returns ctx with a span that was started here.
 func withSpan(ctx context.Context, traceID trace.TraceID, sampled bool) context.Context {
-	return trace.ContextWithSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{
-		TraceID:    traceID,
-		SpanID:     spanID,
-		TraceFlags: trace.TraceFlags(0).WithSampled(sampled),
-		TraceState: trace.SpanContextFromContext(ctx).TraceState(),
-	}))
+	span := trace.SpanContextConfig{TraceID: traceID, SpanID: spanID, TraceFlags: trace.TraceFlags(0).WithSampled(sampled)}
+	if parent := trace.SpanContextFromContext(ctx); parent.TraceID() == traceID {
+		span.TraceState = parent.TraceState()
+	}
+	return trace.ContextWithSpanContext(ctx, trace.NewSpanContext(span))
 }
