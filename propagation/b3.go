@@ -28,7 +28,7 @@ func (c b3Context) hasIDs() bool { return c.spanID.IsValid() }
 // b3Headers are the values of a request's B3 headers, by their place in the
 // family, and which of them were repeated.
 type b3Headers struct {
-	values   [6]string
+	values   [b3Count]string
 	repeated uint8
 }
 
@@ -122,22 +122,22 @@ func unhex(dst []byte, s string) bool {
 	if len(s) != 2*len(dst) {
 		return false
 	}
+	var all byte
 	for i := range dst {
-		hi, lo := nibble(s[2*i]), nibble(s[2*i+1])
-		if hi|lo > 0xf {
-			return false
-		}
+		hi, lo := digits[s[2*i]], digits[s[2*i+1]]
+		all |= hi | lo
 		dst[i] = hi<<4 | lo
 	}
-	return true
+	return all <= 0xf
 }
 
-func nibble(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
+// digits are the values of lower-case hex digits, and 0xff for all else.
+var digits = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 0xff
 	}
-	return 0xff
-}
+	for i, c := range "0123456789abcdef" {
+		t[c] = byte(i)
+	}
+	return t
+}()

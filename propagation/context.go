@@ -88,21 +88,18 @@ func NewContext(ctx context.Context, h Headers) context.Context {
 	if h.joined == nil {
 		return n
 	}
-	in := h.joined.parse(h)
-	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
-		if sc.TraceID() == in.parent.TraceID {
-			n.headers.joined = h.joined
-		}
-		return n
+	if sc := trace.SpanContextFromContext(ctx); !sc.IsValid() {
+		return n.join(h.joined)
+	} else if sc.TraceID() == h.joined.traceID {
+		n.headers.joined = h.joined
 	}
-	return n.join(h.joined, in)
+	return n
 }
 
 // join returns n with the parent that its headers name as the remote span.
-func (n *node) join(t *table, in received) context.Context {
-	n.headers.joined = t
-	in.parent.TraceState = in.tracestate(n.headers)
-	return trace.ContextWithRemoteSpanContext(n, trace.NewSpanContext(in.parent))
+func (n *node) join(in *received) context.Context {
+	n.headers.joined = in
+	return trace.ContextWithRemoteSpanContext(n, in.parent(n.headers))
 }
 
 // FromContext returns the headers that ctx carries, or the zero Headers if it

@@ -262,6 +262,13 @@ func (t *table) receive(ctx context.Context, h http.Header) (*node, bool) {
 	return newNode(ctx, t, mask, values), true
 }
 
+// begins reports whether the families of t begin with those of first, and so
+// the names.
+func (t *table) begins(first *table) bool {
+	n := len(first.families)
+	return t == first || n <= len(t.families) && slices.Equal(first.families, t.families[:n])
+}
+
 // joint is what join returns for a second list.
 type joint struct {
 	second, both *table
@@ -274,7 +281,7 @@ type joint struct {
 // program joins the same two again and again, and only the last one, since a
 // program might make lists without end.
 func (t *table) join(second *table) (both *table, keep uint64) {
-	if n := len(t.families); n <= len(second.families) && slices.Equal(t.families, second.families[:n]) {
+	if second.begins(t) {
 		return second, ^uint64(0) << len(t.names)
 	}
 	if j := t.joint.Load(); j != nil && j.second == second {

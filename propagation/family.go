@@ -79,11 +79,13 @@ const (
 	b3Sampled
 	b3Flags
 	b3Single
+	b3Count
 )
 
 const (
 	w3cTraceparent = iota
 	w3cTracestate
+	w3cCount
 )
 
 // Custom returns a family of the service's own headers, such as the "end-user"

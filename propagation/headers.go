@@ -21,10 +21,10 @@ type Headers struct {
 	// in the snapshots of all the others.
 	values []string
 
-	// joined is the list of the Propagator that has made the parent which the
-	// headers name the parent of ctx's spans, or nil: a span of another trace
-	// was then put there on purpose.
-	joined *table
+	// joined is what a Propagator has read in the headers, once it has made
+	// the parent that they name the parent of ctx's spans, or nil: a span of
+	// another trace was then put there on purpose.
+	joined *received
 }
 
 // each iterates over the headers of h that are in the mask: their index in
@@ -34,16 +34,22 @@ func (h Headers) each(mask uint64) iter.Seq2[int, []string] {
 	return func(yield func(int, []string) bool) {
 		rest := h.values
 		for m := h.mask; m != 0; m &= m - 1 {
-			n := 1
-			for n < len(rest) && rest[n] == "" {
-				n += 2
-			}
+			n := run(rest)
 			if i := bits.TrailingZeros64(m); mask&(1<<i) != 0 && !yield(i, rest[:n]) {
 				return
 			}
 			rest = rest[n:]
 		}
 	}
+}
+
+// run returns how long the run of the first header is.
+func run(values []string) int {
+	n := 1
+	for n < len(values) && values[n] == "" {
+		n += 2
+	}
+	return n
 }
 
 // Inject writes the headers to dst, every value of a repeated one in order. Of
@@ -125,10 +131,7 @@ func (h Headers) count(mask uint64) int {
 func (h Headers) write(dst http.Header, mask uint64, room []string) {
 	rest := h.values
 	for m := h.mask; m != 0; m &= m - 1 {
-		n := 1
-		for n < len(rest) && rest[n] == "" {
-			n += 2
-		}
+		n := run(rest)
 		if i := bits.TrailingZeros64(m); mask&(1<<i) != 0 {
 			k := 0
 			for j := 0; j < n; j += 2 {

@@ -3,6 +3,7 @@ package propagation
 import (
 	"context"
 	"encoding/hex"
+	"math/bits"
 	"net/http"
 	"slices"
 	"strings"
@@ -67,8 +68,8 @@ func (p Propagator) Extract(ctx context.Context, carrier otelprop.TextMapCarrier
 	if !changed {
 		return ctx
 	}
-	if in := t.parse(n.headers); in.parent.SpanID.IsValid() {
-		return n.join(t, in)
+	if in := t.parse(n.headers); in.spanID.IsValid() {
+		return n.join(&in)
 	}
 	n.headers.joined = nil
 	return n
@@ -127,9 +128,15 @@ func read(t *table, carrier otelprop.TextMapCarrier) http.Header {
 
 // received is what the headers of a snapshot say of the trace.
 type received struct {
-	parent  trace.SpanContextConfig // zero if no family holds valid IDs
+	by *table // the list that they were read by
+
+	// The parent: a zero spanID if no family holds valid IDs.
+	traceID    trace.TraceID
+	spanID     trace.SpanID
+	flags      trace.TraceFlags
+	tracestate bool // the tracestate that came belongs to its trace
+
 	b3      b3Context
-	w3c     trace.SpanContextConfig
 	decided bool // B3 came with a decision and no IDs
 	formats format
 }
@@ -145,76 +152,87 @@ const (
 
 // parse reads the headers of h that belong to t, in t's order of belief.
 func (t *table) parse(h Headers) (in received) {
+	in.by = t
 	if h.mask == 0 {
 		return in
 	}
-	if t.b3 >= 0 && h.t.b3 >= 0 {
-		var v b3Headers
-		v.repeated = h.pick(h.t.b3, v.values[:])
-		if v.values[b3Single] != "" {
+	if came := h.of(t.b3, h.t.b3, b3Count); came != 0 {
+		if came&(1<<b3Single) != 0 {
 			in.formats |= formatB3Single
 		}
-		for _, value := range v.values[:b3Single] {
-			if value != "" {
-				in.formats |= formatB3Multi
-			}
+		if came&^(1<<b3Single) != 0 {
+			in.formats |= formatB3Multi
 		}
+		var v b3Headers
+		v.repeated = h.pick(h.t.b3, v.values[:])
 		if c, ok := parseB3(&v); ok {
 			in.b3, in.decided = c, !c.hasIDs()
 		}
 	}
-	if t.w3c >= 0 && h.t.w3c >= 0 {
-		var v [2]string
-		repeated := h.pick(h.t.w3c, v[:])
-		if v[w3cTraceparent] != "" {
-			in.formats |= formatW3C
-			if repeated&(1<<w3cTraceparent) == 0 {
-				in.w3c, _ = parseTraceparent(v[w3cTraceparent])
-			}
+	var w3c trace.SpanContextConfig
+	if came := h.of(t.w3c, h.t.w3c, w3cCount); came&(1<<w3cTraceparent) != 0 {
+		in.formats |= formatW3C
+		var v [1]string
+		if repeated := h.pick(h.t.w3c+w3cTraceparent, v[:]); repeated == 0 {
+			w3c, _ = parseTraceparent(v[0])
 		}
 	}
-	switch {
-	case in.b3.hasIDs() && (t.b3 < t.w3c || !in.w3c.SpanID.IsValid()):
-		in.parent = trace.SpanContextConfig{TraceID: in.b3.traceID, SpanID: in.b3.spanID}
-		if in.b3.state >= b3Accept {
-			in.parent.TraceFlags = trace.FlagsSampled
-		}
-	default:
-		in.parent = in.w3c
+	if in.b3.hasIDs() && (t.b3 < t.w3c || !w3c.SpanID.IsValid()) {
+		in.traceID, in.spanID = in.b3.traceID, in.b3.spanID
+		in.flags = trace.TraceFlags(0).WithSampled(in.b3.state >= b3Accept)
+	} else {
+		in.traceID, in.spanID, in.flags = w3c.TraceID, w3c.SpanID, w3c.TraceFlags
 	}
+	in.tracestate = w3c.TraceID == in.traceID
 	return in
+}
+
+// of returns which of a family's headers h carries, by their place in the
+// family, if it is in the list that is read (there from the index mine on, or
+// -1) and in h's (there from the index first on, or -1).
+func (h Headers) of(mine, first, count int) uint64 {
+	if mine < 0 || first < 0 {
+		return 0
+	}
+	return h.mask >> first & (1<<count - 1)
 }
 
 // pick copies the first values of the headers from the index first on, and
 // returns which of them were repeated.
 func (h Headers) pick(first int, dst []string) (repeated uint8) {
-	for i, values := range h.each((1<<len(dst) - 1) << first) {
-		dst[i-first] = values[0]
-		if len(values) > 1 {
-			repeated |= 1 << (i - first)
+	rest := h.values
+	for m := h.mask; m != 0; m &= m - 1 {
+		n := run(rest)
+		if k := bits.TrailingZeros64(m) - first; k >= len(dst) {
+			break
+		} else if k >= 0 {
+			dst[k] = rest[0]
+			if n > 1 {
+				repeated |= 1 << k
+			}
 		}
+		rest = rest[n:]
 	}
 	return repeated
 }
 
-// tracestate returns the state that came with the parent's trace: a list that
-// spans several headers reads as one (RFC 9110, section 5.3), and an invalid
-// one as none.
-func (in received) tracestate(h Headers) trace.TraceState {
-	if in.w3c.TraceID != in.parent.TraceID || h.mask&(1<<(h.t.w3c+w3cTracestate)) == 0 {
-		return trace.TraceState{}
-	}
-	var list []string
-	for _, values := range h.each(1 << (h.t.w3c + w3cTracestate)) {
-		for j := 0; j < len(values); j += 2 {
-			list = append(list, values[j])
+// parent returns the span that the headers h name. A tracestate that spans
+// several headers reads as one list (RFC 9110, section 5.3), and an invalid one
+// as none.
+func (in *received) parent(h Headers) trace.SpanContext {
+	cfg := trace.SpanContextConfig{TraceID: in.traceID, SpanID: in.spanID, TraceFlags: in.flags, Remote: true}
+	if i := h.t.w3c + w3cTracestate; in.tracestate && h.t.w3c >= 0 && h.mask&(1<<i) != 0 {
+		var list []string
+		for _, values := range h.each(1 << i) {
+			for j := 0; j < len(values); j += 2 {
+				list = append(list, values[j])
+			}
+		}
+		if state, err := trace.ParseTraceState(strings.Join(list, ",")); err == nil {
+			cfg.TraceState = state
 		}
 	}
-	state, err := trace.ParseTraceState(strings.Join(list, ","))
-	if err != nil {
-		return trace.TraceState{}
-	}
-	return state
+	return trace.NewSpanContext(cfg)
 }
 
 func (p Propagator) inject(ctx context.Context, dst http.Header) {
@@ -224,7 +242,11 @@ func (p Propagator) inject(ctx context.Context, dst http.Header) {
 	if h.t != t && mine != 0 {
 		mine &= t.shared(h.t)
 	}
-	in := t.parse(h)
+	in := h.joined
+	if in == nil || in.by != t {
+		now := t.parse(h)
+		in = &now
+	}
 	sc := trace.SpanContextFromContext(ctx)
 	local := sc.IsValid() && !sc.IsRemote()
 
@@ -232,8 +254,8 @@ func (p Propagator) inject(ctx context.Context, dst http.Header) {
 	switch {
 	case local && sc.IsSampled():
 		rewrite = true
-	case in.parent.SpanID.IsValid():
-		rewrite = local && h.joined != nil && sc.TraceID() != in.parent.TraceID
+	case in.spanID.IsValid():
+		rewrite = local && h.joined != nil && sc.TraceID() != in.traceID
 	case in.decided:
 	default:
 		rewrite = local
@@ -266,6 +288,9 @@ func (h Headers) ids() (mask uint64) {
 
 // shared returns the headers of other that belong to t too.
 func (t *table) shared(other *table) (mask uint64) {
+	if other.begins(t) {
+		return 1<<len(t.names) - 1
+	}
 	for i, name := range other.names {
 		if t.index(name) >= 0 {
 			mask |= 1 << i
@@ -275,7 +300,7 @@ func (t *table) shared(other *table) (mask uint64) {
 }
 
 // rewrite replaces the IDs in dst by those of sc.
-func (p Propagator) rewrite(dst http.Header, sc trace.SpanContext, in received) {
+func (p Propagator) rewrite(dst http.Header, sc trace.SpanContext, in *received) {
 	t := p.Families.table()
 	formats := in.formats
 	if formats == 0 {
