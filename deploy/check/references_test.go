@@ -1,0 +1,172 @@
+package check_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"istio.io/istio/pkg/config/mesh"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// references finds names that lead nowhere. The API server accepts them: what
+// they name might come later.
+func references(t testing.TB, objs objects) (found []string) {
+	t.Helper()
+	var pods []corev1.Pod
+	for _, o := range objs {
+		if pod, ok := podOf(t, o); ok {
+			pods = append(pods, pod)
+			found = append(found, podReferences(objs, pod)...)
+		}
+	}
+	for _, o := range objs.of("Service") {
+		var s corev1.Service
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &s); err != nil {
+			found = append(found, fmt.Sprintf("references: %s: %v", key(o), err))
+			continue
+		}
+		for _, port := range s.Spec.Ports {
+			ok := slices.ContainsFunc(pods, func(p corev1.Pod) bool {
+				return labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(p.Labels)) && hasPort(p, port.TargetPort)
+			})
+			if !ok {
+				found = append(found, fmt.Sprintf("references: %s: no pod has the port %s", key(o), port.TargetPort.String()))
+			}
+		}
+	}
+	for _, o := range objs.of("PodDisruptionBudget") {
+		selector, _, _ := unstructured.NestedStringMap(o.Object, "spec", "selector", "matchLabels")
+		if !slices.ContainsFunc(pods, func(p corev1.Pod) bool {
+			return labels.SelectorFromSet(selector).Matches(labels.Set(p.Labels))
+		}) {
+			found = append(found, fmt.Sprintf("references: %s: selects no pod", key(o)))
+		}
+	}
+	for _, o := range objs.of("HorizontalPodAutoscaler") {
+		kind, _, _ := unstructured.NestedString(o.Object, "spec", "scaleTargetRef", "kind")
+		name, _, _ := unstructured.NestedString(o.Object, "spec", "scaleTargetRef", "name")
+		if !objs.has(kind, name) {
+			found = append(found, fmt.Sprintf("references: %s: there is no %s %s", key(o), kind, name))
+		}
+	}
+	return found
+}
+
+func podReferences(objs objects, p corev1.Pod) (found []string) {
+	missing := func(format string, args ...any) {
+		found = append(found, fmt.Sprintf("references: pod %s: ", p.Name)+fmt.Sprintf(format, args...))
+	}
+	needs := func(kind, name string) {
+		if !objs.has(kind, name) {
+			missing("there is no %s %s", kind, name)
+		}
+	}
+	if p.Spec.ServiceAccountName != "" {
+		needs("ServiceAccount", p.Spec.ServiceAccountName)
+	}
+	for _, v := range p.Spec.Volumes {
+		if v.ConfigMap != nil {
+			needs("ConfigMap", v.ConfigMap.Name)
+		}
+		if v.PersistentVolumeClaim != nil {
+			needs("PersistentVolumeClaim", v.PersistentVolumeClaim.ClaimName)
+		}
+	}
+	for _, c := range p.Spec.Containers {
+		for _, from := range c.EnvFrom {
+			if from.ConfigMapRef != nil {
+				needs("ConfigMap", from.ConfigMapRef.Name)
+			}
+		}
+		for _, probe := range []*corev1.Probe{c.StartupProbe, c.ReadinessProbe, c.LivenessProbe} {
+			if probe != nil && probe.HTTPGet != nil && !hasPort(p, probe.HTTPGet.Port) {
+				missing("a probe asks at port %s, which no container has", probe.HTTPGet.Port.String())
+			}
+		}
+		if c.ReadinessProbe == nil || c.LivenessProbe == nil {
+			missing("container %s has not both probes", c.Name)
+		}
+		for _, of := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+			if c.Resources.Requests.Name(of, "").IsZero() || c.Resources.Limits.Name(of, "").IsZero() {
+				missing("container %s has no request and limit of %s", c.Name, of)
+			}
+		}
+	}
+	return found
+}
+
+func hasPort(p corev1.Pod, port intstr.IntOrString) bool {
+	return slices.ContainsFunc(p.Spec.Containers, func(c corev1.Container) bool {
+		return slices.ContainsFunc(c.Ports, func(cp corev1.ContainerPort) bool {
+			return port.Type == intstr.String && cp.Name == port.StrVal ||
+				port.Type == intstr.Int && cp.ContainerPort == port.IntVal
+		})
+	})
+}
+
+func (objs objects) has(kind, name string) bool {
+	return slices.ContainsFunc(objs.of(kind), func(o *unstructured.Unstructured) bool { return o.GetName() == name })
+}
+
+// tracing finds spans that would be lost without a word: istiod serves no
+// tracing at all for a provider that the mesh configuration lacks, and sidecars
+// drop what they cannot send.
+func tracing(t testing.TB, objs objects) (found []string) {
+	t.Helper()
+	telemetries := objs.of("Telemetry")
+	if len(telemetries) == 0 {
+		return nil
+	}
+	config, err := mesh.ApplyMeshConfigDefaults(installation(t).mesh)
+	require.NoError(t, err)
+	backends := make(map[string]string) // host:port by provider
+	for _, p := range config.GetExtensionProviders() {
+		if z := p.GetZipkin(); z != nil {
+			backends[p.GetName()] = fmt.Sprintf("%s:%d", z.GetService(), z.GetPort())
+		}
+		if o := p.GetOpentelemetry(); o != nil {
+			backends[p.GetName()] = fmt.Sprintf("%s:%d", o.GetService(), o.GetPort())
+		}
+	}
+	addresses := make(map[string]bool)
+	for _, s := range objs.of("Service") {
+		ports, _, _ := unstructured.NestedSlice(s.Object, "spec", "ports")
+		for _, port := range ports {
+			addresses[fmt.Sprintf("%s.%s.svc.cluster.local:%v", s.GetName(), s.GetNamespace(), port.(map[string]any)["port"])] = true
+		}
+	}
+	check := func(where, provider string) {
+		backend, ok := backends[provider]
+		if !ok {
+			found = append(found, fmt.Sprintf("tracing: %s: the mesh configuration has no tracing provider %q", where, provider))
+		} else if !addresses[backend] {
+			found = append(found, fmt.Sprintf("tracing: %s: provider %q sends to %s, which is no Service", where, provider, backend))
+		}
+	}
+	defaults := config.GetDefaultProviders().GetTracing()
+	for _, o := range telemetries {
+		entries, _, _ := unstructured.NestedSlice(o.Object, "spec", "tracing")
+		for _, entry := range entries {
+			providers, _, _ := unstructured.NestedSlice(entry.(map[string]any), "providers")
+			if len(providers) == 0 && len(defaults) == 0 {
+				found = append(found, fmt.Sprintf("tracing: %s: names no provider, and the mesh configuration has no default", key(o)))
+			}
+			for _, p := range providers {
+				check(key(o), p.(map[string]any)["name"].(string))
+			}
+			for _, name := range defaults {
+				if len(providers) == 0 {
+					check(strings.Join([]string{key(o), "by default"}, " "), name)
+				}
+			}
+		}
+	}
+	return found
+}
