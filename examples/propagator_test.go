@@ -749,6 +749,28 @@ func TestWhatRelayKeepsOutsideANarrowerPropagatorReachesTransport(t *testing.T) 
 	})
 }
 
+func TestAStrangersTraceEndsAtAnEdgeOutsideOtelhttp(t *testing.T) {
+	composed := otelprop.NewCompositeTextMapPropagator(b3First, otelprop.Baggage{})
+	in := append(walkthrough(), baggageHeader, traceparent, "tracestate: vendor=1")
+	stranger := middleware.Edge(propagation.Families{}, nil)
+	friend := middleware.Edge(propagation.Families{}, func(*http.Request) bool { return true })
+	check(t, []row{
+		{
+			name: "a sampled span starts a trace of its own",
+			hop:  hop{sampling: always, propagator: composed, relay: stranger}, in: in,
+			want: multi(newTrace1, span2, sampled), spans: []string{"server 1 below nothing", "client 2 below server 1"},
+		},
+		{
+			name: "without an SDK nothing is left to relay",
+			hop:  hop{sampling: noSDK, propagator: composed, relay: stranger}, in: in,
+		},
+		{
+			name: "a friend's goes on",
+			hop:  hop{sampling: noSDK, propagator: composed, relay: friend}, in: in, want: in,
+		},
+	})
+}
+
 func TestBaggageGoesBesideTheTrace(t *testing.T) {
 	in := append(walkthrough(), baggageHeader)
 	exported := lines(requestID, otSpan, baggageHeader, multi(traceID, span2, sampled))

@@ -6,6 +6,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/netip"
+	"net/url"
 	"os"
 	"strings"
 
@@ -15,11 +18,14 @@ import (
 	"github.com/tracebaton/tracebaton/propagation"
 )
 
-// upstream is a service that answers with the named headers of the request.
+// upstream is a service that answers with those of the named headers that
+// arrive.
 func upstream(names ...string) *httptest.Server {
 	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, name := range names {
-			fmt.Fprintf(w, "%s: %s\n", name, r.Header.Get(name))
+			if values, ok := r.Header[http.CanonicalHeaderKey(name)]; ok {
+				fmt.Fprintf(w, "%s: %s\n", name, strings.Join(values, ", "))
+			}
 		}
 	}))
 }
@@ -104,6 +110,39 @@ func withoutTime(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
+// A gateway written in Go: it passes the trace headers of the office's network
+// on, and drops those of everybody else.
+func ExampleEdge() {
+	shop := upstream("accept", "x-request-id", "x-b3-sampled", "baggage")
+	defer shop.Close()
+	target, _ := url.Parse(shop.URL)
+	gateway := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
+
+	office := netip.MustParsePrefix("192.0.2.0/24")
+	fromOffice := func(r *http.Request) bool {
+		from, err := netip.ParseAddrPort(r.RemoteAddr)
+		return err == nil && office.Contains(from.Addr())
+	}
+	h := middleware.Edge(propagation.Istio(), fromOffice)(gateway)
+
+	for _, from := range []string{"192.0.2.7:40312", "203.0.113.66:40312"} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.RemoteAddr = from
+		r.Header = http.Header{"Accept": {"text/html"}, "X-Request-Id": {"5c1e3d0d"}, "X-B3-Sampled": {"1"}, "Baggage": {"vip=yes"}}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		fmt.Print("from ", from, "\n", w.Body)
+	}
+	// Output:
+	// from 192.0.2.7:40312
+	// accept: text/html
+	// x-request-id: 5c1e3d0d
+	// x-b3-sampled: 1
+	// baggage: vip=yes
+	// from 203.0.113.66:40312
+	// accept: text/html
+}
+
 // A loop that copies headers by hand, and what takes its place.
 func ExampleTransport_copyLoop() {
 	ratings := upstream("x-request-id", "x-b3-sampled")
@@ -139,8 +178,8 @@ func ExampleTransport_insideOnly() {
 		Match: middleware.Internal,
 	}}
 	h := middleware.Relay(propagation.Istio())(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		for _, url := range []string{"http://ratings:9080/", "http://10.0.0.7/", "https://api.example.com/"} {
-			req, _ := http.NewRequestWithContext(r.Context(), http.MethodGet, url, nil)
+		for _, to := range []string{"http://ratings:9080/", "http://10.0.0.7/", "https://api.example.com/"} {
+			req, _ := http.NewRequestWithContext(r.Context(), http.MethodGet, to, nil)
 			answer(httptest.NewRecorder(), client, req)
 		}
 	}))
@@ -160,9 +199,9 @@ func printRequestID(r *http.Request) (*http.Response, error) {
 func ExampleHosts() {
 	corp := middleware.Hosts("reviews.prod", "*.corp.example.com")
 	match := func(r *http.Request) bool { return middleware.Internal(r) || corp(r) }
-	for _, url := range []string{"http://ratings/", "http://reviews.prod/", "http://pay.corp.example.com/", "http://example.com/"} {
-		r, _ := http.NewRequest(http.MethodGet, url, nil)
-		fmt.Println(url, match(r))
+	for _, to := range []string{"http://ratings/", "http://reviews.prod/", "http://pay.corp.example.com/", "http://example.com/"} {
+		r, _ := http.NewRequest(http.MethodGet, to, nil)
+		fmt.Println(to, match(r))
 	}
 	// Output:
 	// http://ratings/ true

@@ -24,18 +24,20 @@ import (
 func Relay(f propagation.Families) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			in := f.Incoming(r)
-			if in == r {
-				next.ServeHTTP(w, r)
-				return
-			}
-			// Those outside see r: net/http's server removes the temporary
-			// files of its form, and telemetry names its span by its pattern.
-			defer func() {
-				r.Pattern = in.Pattern
-				r.MultipartForm = in.MultipartForm
-			}()
-			next.ServeHTTP(w, in)
+			serve(next, w, r, f.Incoming(r))
 		})
 	}
+}
+
+// serve has next serve in, which is r or a copy of it.
+func serve(next http.Handler, w http.ResponseWriter, r, in *http.Request) {
+	if in != r {
+		// Those outside see r: net/http's server removes the temporary files
+		// of its form, and telemetry names its span by its pattern.
+		defer func() {
+			r.Pattern = in.Pattern
+			r.MultipartForm = in.MultipartForm
+		}()
+	}
+	next.ServeHTTP(w, in)
 }

@@ -19,9 +19,9 @@
 //
 // # Trust
 //
-// Headers are relayed as they came, whoever sent them. At the edge of the
-// mesh, a gateway that drops them from outside requests decides what may start
-// a trace; see docs/security.md in the repository.
+// Headers are relayed as they came, whoever sent them. At the edge of the mesh
+// the gateway drops them from outside requests, or the Edge of package
+// middleware does; see docs/security.md in the repository.
 //
 // # Rules
 //

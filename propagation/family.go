@@ -71,6 +71,11 @@ var (
 	Jaeger = newFamily("uber-trace-id")
 )
 
+// every is a list of all families above.
+var every = newTable([]Family{
+	RequestID, B3, W3C, OTSpanContext, Baggage, Datadog, SkyWalking, GoogleCloud, GRPCTraceBin, XRay, Jaeger,
+})
+
 // The headers of B3 and of W3C by their place in the family.
 const (
 	b3TraceID = iota
@@ -140,12 +145,8 @@ func forbidden(name string) string {
 	if !validHeaderName(name) {
 		return "not a header name; use letters, digits and !#$%&'*+-.^_`|~"
 	}
-	for _, f := range []Family{RequestID, B3, W3C, OTSpanContext, Baggage, Datadog, SkyWalking, GoogleCloud, GRPCTraceBin, XRay, Jaeger} {
-		for _, known := range f.names {
-			if strings.EqualFold(known, name) {
-				return "it belongs to a family of this package, whose headers travel together; add that family"
-			}
-		}
+	if every.index(name) >= 0 {
+		return "it belongs to a family of this package, whose headers travel together; add that family"
 	}
 	switch name {
 	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "http2-settings":

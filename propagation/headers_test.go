@@ -432,3 +432,17 @@ func TestAllStopsWhenItsLoopDoes(t *testing.T) {
 	}
 	assert.Equal(t, 2, n)
 }
+
+func TestStripTakesEveryFamilysHeadersOffACopy(t *testing.T) {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header = http.Header{
+		"B3": {"1"}, "traceparent": {"not canonical"}, "Uber-Trace-Id": nil, "Baggage": {"k=v"},
+		"End-User": {"jason"}, "Accept": {"*/*"},
+	}
+	before := r.Header.Clone()
+	in := propagation.Of(propagation.Custom("end-user")).Strip(r)
+	assert.Equal(t, http.Header{"Accept": {"*/*"}}, in.Header)
+	assert.Equal(t, before, r.Header)
+	assert.Same(t, in, propagation.Families{}.Strip(in), "nothing is left to take")
+	assert.Equal(t, "jason", propagation.Families{}.Strip(r).Header.Get("end-user"), "a custom header must be named")
+}
