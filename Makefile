@@ -26,7 +26,7 @@ fuzz:
 
 ## The benchmarks.
 bench:
-	go test -run '^$$' -bench . -benchmem ./...
+	cd benchmarks && GOWORK=off go run . -o bench.txt
 
 ## The servers that the integration tests run.
 servers: jaeger-build sidecar-build

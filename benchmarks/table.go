@@ -27,6 +27,7 @@ var titles = map[string]string{
 var labels = map[string]string{
 	baseline:                  "nothing (baseline)",
 	ours:                      "**tracebaton** `Relay` and `Transport`",
+	"handler":                 "**tracebaton** in the handler, `Extract` and `Inject`",
 	"floor":                   "the same for six fixed headers, written out by hand",
 	"loop":                    "loop in the handler, the same headers",
 	"loop-bookinfo":           "loop in the handler, Bookinfo's 15 headers",

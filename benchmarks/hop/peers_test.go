@@ -31,6 +31,7 @@ func peers(set headers) []peer {
 	rows := []peer{
 		{name: "baseline"},
 		relay(set.families),
+		{name: "handler", copies: func(out, in http.Header) { set.families.Extract(in).Inject(out) }},
 		{name: "loop", copies: loop(ours.Fields())},
 		{name: "loop-bookinfo", copies: loop(bookinfo)},
 		loopMiddleware(ours.Fields()),

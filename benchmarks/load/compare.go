@@ -65,8 +65,11 @@ func (c comparison) run(ctx context.Context) error {
 	if err := d.call(ctx, through(services[0], httpbin)); err != nil {
 		return fmt.Errorf("call through the middleware: %w", err)
 	}
-	if err := d.call(ctx, through(services[1], httpbin)); !errors.Is(err, errLost) {
-		return fmt.Errorf("call without the middleware: got %v, want: %w", err, errLost)
+	switch err := d.call(ctx, through(services[1], httpbin)); {
+	case err == nil:
+		return errors.New("call without the middleware: the request ID arrived upstream all the same")
+	case !errors.Is(err, errLost):
+		return fmt.Errorf("call without the middleware: %w", err)
 	}
 	for i := range c.pairs + 1 {
 		for j := range variants {

@@ -50,6 +50,7 @@ var (
 	noMiddleware = map[string]string{
 		"middleware/relay.go":     "middleware/relay.go",
 		"middleware/transport.go": "middleware/transport.go",
+		"middleware/edge.go":      "", // not there
 	}
 )
 
@@ -59,7 +60,10 @@ func (l *lab) build(ctx context.Context, example, program string, files ...map[s
 	replace := make(map[string]string)
 	for _, some := range files {
 		for theirs, ours := range some {
-			replace[filepath.Join(l.root, theirs)] = filepath.Join(l.root, "benchmarks", "load", "overlay", ours)
+			if ours != "" {
+				ours = filepath.Join(l.root, "benchmarks", "load", "overlay", ours)
+			}
+			replace[filepath.Join(l.root, theirs)] = ours
 		}
 	}
 	overlay, err := json.Marshal(map[string]any{"Replace": replace})

@@ -85,23 +85,46 @@ func (s soak) run(ctx context.Context) error {
 			}
 			fmt.Printf("%d calls, each with its request ID at the upstream; p50 %s, p99 %s\n",
 				len(end.took), end.took.percentile(50), end.took.percentile(99))
-			return s.judge(d, idle, seen, look)
+			d.client.CloseIdleConnections()
+			// Two goroutines an idle connection to httpbin, which flaskapp's
+			// transport keeps.
+			limit := idle.Goroutines + 2*int64(s.workers)
+			if err := settle(ctx, flaskapp, limit); err != nil {
+				return err
+			}
+			last, err := look("after")
+			if err != nil {
+				return err
+			}
+			return s.judge(seen, last, limit)
+		}
+	}
+}
+
+// settle waits until the service has noticed that its connections were closed:
+// that it has no more goroutines than the limit. It gives up after a while.
+func settle(ctx context.Context, s *service, limit int64) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for {
+		now, err := s.look(false)
+		if err != nil || now.Goroutines <= limit {
+			return err
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return nil
 		}
 	}
 }
 
 // judge returns an error if what was seen grows, from the first third of it to
 // the last, by more than the number of connections in use accounts for, or if
-// something is left when all is over.
-func (s soak) judge(d *driver, idle state, seen []state, look func(string) (state, error)) error {
-	d.client.CloseIdleConnections()
-	// flaskapp notices that the connections were closed; those to httpbin stay
-	// for as long as its transport keeps them.
-	time.Sleep(time.Second)
-	last, err := look("after")
-	if err != nil {
-		return err
-	}
+// more goroutines are left than the limit when all is over.
+func (s soak) judge(seen []state, last state, limit int64) error {
 	var errs []error
 	if third := len(seen) / 3; third > 0 {
 		first, end := mean(seen[:third]), mean(seen[len(seen)-third:])
@@ -112,10 +135,8 @@ func (s soak) judge(d *driver, idle state, seen []state, look func(string) (stat
 			errs = append(errs, fmt.Errorf("the goroutines grew from %d to %d", first.Goroutines, end.Goroutines))
 		}
 	}
-	// Two goroutines an idle connection to httpbin.
-	if limit := idle.Goroutines + 2*int64(s.workers); last.Goroutines > limit {
-		errs = append(errs, fmt.Errorf("%d goroutines are left; before there were %d, and idle connections account for %d at most",
-			last.Goroutines, idle.Goroutines, limit-idle.Goroutines))
+	if last.Goroutines > limit {
+		errs = append(errs, fmt.Errorf("%d goroutines are left, where idle connections account for %d at most", last.Goroutines, limit))
 	}
 	return errors.Join(errs...)
 }
