@@ -77,7 +77,7 @@ func (p Policy) Check(host string, addr netip.Addr) error {
 		return nil
 	}
 	kind := "a public address"
-	if addr.IsLoopback() {
+	if v4, ok := embedded(addr); addr.IsLoopback() || ok && v4.IsLoopback() {
 		kind = "a loopback address"
 	}
 	return &Refused{host, addr, kind + " that the list of allowed hosts (FETCH_ALLOW) does not name"}
@@ -108,8 +108,11 @@ var metadata = []netip.Prefix{
 	netip.MustParsePrefix("fd20:ce::254/128"),   // Google
 	netip.MustParsePrefix("fd00:42::42/128"),    // Scaleway
 	netip.MustParsePrefix("100.100.100.200/32"), // Alibaba
-	netip.MustParsePrefix("192.0.0.192/32"),     // Oracle
-	netip.MustParsePrefix("168.63.129.16/32"),   // Azure
+	netip.MustParsePrefix("fd00:100::100:200/128"),
+	netip.MustParsePrefix("192.0.0.192/32"), // Oracle
+	netip.MustParsePrefix("fd00:c1::a9fe:a9fe/128"),
+	netip.MustParsePrefix("fd00:a9fe:a9fe::1/128"), // Akamai
+	netip.MustParsePrefix("168.63.129.16/32"),      // Azure
 }
 
 var (
@@ -140,8 +143,10 @@ func never(addr netip.Addr) string {
 
 var (
 	nat64      = netip.MustParsePrefix("64:ff9b::/96")
+	nat64Local = netip.MustParsePrefix("64:ff9b:1::/48") // RFC 8215
 	sixToFour  = netip.MustParsePrefix("2002::/16")
 	compatible = netip.MustParsePrefix("::/96")
+	translated = netip.MustParsePrefix("::ffff:0:0:0/96") // RFC 2765
 )
 
 // embedded returns the IPv4 address that a gateway makes of addr.
@@ -151,7 +156,8 @@ func embedded(addr netip.Addr) (netip.Addr, bool) {
 	}
 	b := addr.As16()
 	switch {
-	case nat64.Contains(addr), compatible.Contains(addr) && !addr.IsLoopback():
+	case nat64.Contains(addr), nat64Local.Contains(addr), translated.Contains(addr),
+		compatible.Contains(addr) && !addr.IsLoopback():
 		return netip.AddrFrom4([4]byte(b[12:16])), true
 	case sixToFour.Contains(addr):
 		return netip.AddrFrom4([4]byte(b[2:6])), true

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -45,6 +46,7 @@ func TestAddressIsJudged(t *testing.T) {
 		{"all of loopback is refused", "", "127.8.9.10", "loopback"},
 		{"loopback is refused in IPv6", "", "::1", "loopback"},
 		{"loopback is refused as IPv6 that means IPv4", "", "::ffff:127.0.0.1", "loopback"},
+		{"loopback is refused through NAT64", "", "64:ff9b::7f00:1", "loopback"},
 		{"a public address is refused", "", "8.8.8.8", "public"},
 		{"a public address is refused in IPv6", "", "2001:4860:4860::8888", "public"},
 		{"carrier-grade NAT is refused", "", "100.64.0.1", "public"},
@@ -60,8 +62,14 @@ func TestAddressIsJudged(t *testing.T) {
 		{"credentials of pods are refused", "", "fd00:ec2::23", "metadata"},
 		{"Google's metadata is refused in IPv6", "::/0", "fd20:ce::254", "metadata"},
 		{"Alibaba's metadata is refused", "100.64.0.0/10", "100.100.100.200", "metadata"},
+		{"Alibaba's metadata is refused in IPv6", "::/0", "fd00:100::100:200", "metadata"},
+		{"Oracle's metadata is refused in IPv6", "::/0", "fd00:c1::a9fe:a9fe", "metadata"},
+		{"Akamai's metadata is refused in IPv6", "::/0", "fd00:a9fe:a9fe::1", "metadata"},
+		{"Scaleway's metadata is refused in IPv6", "::/0", "fd00:42::42", "metadata"},
 		{"Azure's wire server is refused", "0.0.0.0/0", "168.63.129.16", "metadata"},
 		{"metadata is refused through NAT64", "::/0", "64:ff9b::a9fe:a9fe", "metadata"},
+		{"metadata is refused through a NAT64 of one's own", "::/0", "64:ff9b:1::a9fe:a9fe", "metadata"},
+		{"metadata is refused through stateless translation", "::/0", "::ffff:0:169.254.169.254", "metadata"},
 		{"metadata is refused through 6to4", "::/0", "2002:a9fe:a9fe::1", "metadata"},
 		{"metadata is refused as IPv6 that means IPv4", "0.0.0.0/0, ::/0", "::ffff:169.254.169.254", "metadata"},
 		{"link-local is refused whatever the list says", "0.0.0.0/0", "169.254.1.1", "link-local"},
@@ -99,17 +107,26 @@ func TestListOfAllowedHostsIsRefusedWhereItMeansNothing(t *testing.T) {
 	}
 }
 
-// resolver answers every query for a name with its addresses, in turn.
-func resolver(t *testing.T, names map[string][]string) *net.Resolver {
+// dns is a server of names.
+type dns struct {
+	conn  net.PacketConn
+	names map[string][]string
+	mu    sync.Mutex
+	asked map[string]int // queries by name and type
+}
+
+// serveDNS starts one that answers queries for a name in turn with each of its
+// entries, which are addresses with spaces between them.
+func serveDNS(t *testing.T, names map[string][]string) *dns {
 	t.Helper()
-	dns, err := net.ListenPacket("udp", "127.0.0.1:0")
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = dns.Close() })
-	asked := make(map[string]int)
+	t.Cleanup(func() { _ = conn.Close() })
+	d := &dns{conn: conn, names: names, asked: make(map[string]int)}
 	go func() {
 		buf := make([]byte, 4096)
 		for {
-			n, from, err := dns.ReadFrom(buf)
+			n, from, err := conn.ReadFrom(buf)
 			if err != nil {
 				return
 			}
@@ -117,24 +134,56 @@ func resolver(t *testing.T, names map[string][]string) *net.Resolver {
 			if m.Unpack(buf[:n]) != nil || len(m.Questions) != 1 {
 				continue
 			}
-			m.Response, m.Additionals = true, nil
-			q := m.Questions[0]
-			if addrs := names[q.Name.String()]; q.Type == dnsmessage.TypeA && len(addrs) > 0 {
-				addr := netip.MustParseAddr(addrs[asked[q.Name.String()]%len(addrs)])
-				asked[q.Name.String()]++
-				m.Answers = []dnsmessage.Resource{{
-					Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class},
-					Body:   &dnsmessage.AResource{A: addr.As4()},
-				}}
-			}
+			m.Response, m.RecursionAvailable, m.Additionals = true, true, nil
+			m.Answers = d.answer(m.Questions[0])
 			if answer, err := m.Pack(); err == nil {
-				_, _ = dns.WriteTo(answer, from)
+				_, _ = conn.WriteTo(answer, from)
 			}
 		}
 	}()
+	return d
+}
+
+func (d *dns) answer(q dnsmessage.Question) (answers []dnsmessage.Resource) {
+	name := strings.ToLower(q.Name.String())
+	entries := d.names[name]
+	if len(entries) == 0 {
+		return nil
+	}
+	d.mu.Lock()
+	query := name + " " + q.Type.String()
+	entry := entries[d.asked[query]%len(entries)]
+	d.asked[query]++
+	d.mu.Unlock()
+	for address := range strings.FieldsSeq(entry) {
+		header := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class}
+		switch addr := netip.MustParseAddr(address); {
+		case addr.Is4() && q.Type == dnsmessage.TypeA:
+			answers = append(answers, dnsmessage.Resource{Header: header, Body: &dnsmessage.AResource{A: addr.As4()}})
+		case addr.Is6() && q.Type == dnsmessage.TypeAAAA:
+			answers = append(answers, dnsmessage.Resource{Header: header, Body: &dnsmessage.AAAAResource{AAAA: addr.As16()}})
+		}
+	}
+	return answers
+}
+
+// resolver returns one that asks this server alone.
+func (d *dns) resolver() *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "udp", dns.LocalAddr().String())
+		return (&net.Dialer{}).DialContext(ctx, "udp", d.conn.LocalAddr().String())
 	}}
+}
+
+// queries is how often the name has been asked for, by type.
+func (d *dns) queries(name string) (a, aaaa int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.asked[name+" TypeA"], d.asked[name+" TypeAAAA"]
+}
+
+func resolver(t *testing.T, names map[string][]string) *net.Resolver {
+	t.Helper()
+	return serveDNS(t, names).resolver()
 }
 
 // counted is a server that counts its connections.

@@ -10,12 +10,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/tracebaton/tracebaton/examples/internal/egress"
+	"golang.org/x/net/idna"
 )
 
 // Limits bounds a fetch. Zero fields have the defaults.
@@ -199,10 +201,32 @@ func checkURL(u *url.URL) error {
 	if strings.Contains(u.Hostname(), "%") {
 		return fmt.Errorf("cannot fetch %q: a network zone means nothing here", u.Redacted())
 	}
+	if isNumber(u.Hostname()) {
+		return fmt.Errorf("cannot fetch %q: a host that is a number may be any address: write it as 10.1.2.3", u.Redacted())
+	}
 	if port := u.Port(); port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 			return fmt.Errorf("cannot fetch %q: port %s does not exist", u.Redacted(), port)
 		}
 	}
 	return nil
+}
+
+// isNumber reports whether the host is one of the other ways to write an IPv4
+// address: 2130706433, 0x7f000001, 0177.0.0.1, 127.1. Some resolvers read them
+// so, each in its way, and others ask the DNS.
+func isNumber(host string) bool {
+	if ascii, err := idna.Lookup.ToASCII(host); err == nil {
+		host = ascii // as net/http dials it
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return false
+	}
+	host = strings.TrimSuffix(host, ".")
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	digits := "0123456789"
+	if hex, ok := strings.CutPrefix(strings.ToLower(last), "0x"); ok {
+		last, digits = "0"+hex, "0123456789abcdef"
+	}
+	return last != "" && strings.Trim(last, digits) == ""
 }
