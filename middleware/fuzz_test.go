@@ -1,0 +1,147 @@
+package middleware_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tracebaton/tracebaton/middleware"
+)
+
+// dialed returns the host that net/http connects to for r: what a Match must
+// have judged, however the URL writes it. It reports false if net/http sends
+// no such request.
+func dialed(r *http.Request) (host string, ok bool) {
+	stop := errors.New("far enough")
+	transport := &http.Transport{DialContext: func(_ context.Context, _, addr string) (net.Conn, error) {
+		host, _, _ = net.SplitHostPort(addr)
+		host, _, _ = strings.Cut(host, "%")
+		host = strings.ToLower(strings.TrimSuffix(host, "."))
+		return nil, stop
+	}}
+	_, err := transport.RoundTrip(r) //nolint:bodyclose // there is no response
+	return host, errors.Is(err, stop)
+}
+
+// otherwise returns other ways to write where r goes.
+func otherwise(r *http.Request) map[string]*http.Request {
+	requests := make(map[string]*http.Request)
+	add := func(why, host string) { requests[why] = &http.Request{URL: &url.URL{Scheme: "http", Host: host}} }
+	host := r.URL.Host
+	add("in upper case", strings.Map(func(c rune) rune {
+		if 'a' <= c && c <= 'z' {
+			return c - 'a' + 'A'
+		}
+		return c
+	}, host))
+	if !strings.Contains(host, ":") || strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		add("with a port", host+":8443")
+	}
+	if !strings.ContainsAny(host, ":[]%") && !strings.HasSuffix(host, ".") && net.ParseIP(host) == nil {
+		add("with the root's dot", host+".")
+	}
+	return requests
+}
+
+// A last label that is a number makes an address of a name (WHATWG URL, "ends
+// in a number").
+var number = regexp.MustCompile(`^([0-9]+|0x[0-9a-f]*)$`)
+
+// FuzzInternal checks that what is judged internal is dialled inside.
+func FuzzInternal(f *testing.F) {
+	f.Add("reviews.prod.svc.cluster.local:9080")
+	f.Fuzz(func(t *testing.T, host string) {
+		r := &http.Request{URL: &url.URL{Scheme: "http", Host: host}}
+		inside := middleware.Internal(r)
+		if utf8.ValidString(host) {
+			for why, other := range otherwise(r) {
+				assert.Equal(t, inside, middleware.Internal(other), "%q, %s: %q", host, why, other.URL.Host)
+			}
+		}
+		to, ok := dialed(r)
+		if !inside || !ok {
+			return
+		}
+		if ip := net.ParseIP(to); ip != nil {
+			require.True(t, ip.IsLoopback() || ip.IsPrivate(), "%q is dialled as %s", host, to)
+			return
+		}
+		labels := strings.Split(to, ".")
+		require.NotRegexp(t, number, labels[len(labels)-1], "%q is dialled as %s, which is an address to some", host, to)
+		require.True(t, len(labels) == 1 || strings.HasSuffix(to, ".svc") || strings.HasSuffix(to, ".cluster.local") || strings.HasSuffix(to, ".localhost"),
+			"%q is dialled as %s", host, to)
+	})
+}
+
+// FuzzHosts compares with package net, and with what is dialled.
+func FuzzHosts(f *testing.F) {
+	f.Add("*.corp.example.com", "a.b.corp.example.com:443")
+	name := regexp.MustCompile(`^(\*\.)?[a-z0-9_-][a-z0-9._-]*$`)
+	f.Fuzz(func(t *testing.T, pattern, host string) {
+		plain := strings.TrimSuffix(pattern, ".")
+		_, network, err := net.ParseCIDR(plain)
+		_, length, _ := strings.Cut(plain, "/")
+		mapped := strings.Contains(plain, ":") && strings.Contains(plain, ".")
+		valid := err == nil && !mapped && (length == "0" || length[0] != '0') || net.ParseIP(plain) != nil || name.MatchString(ascii(plain))
+
+		var match func(*http.Request) bool
+		failed := recovered(func() { match = middleware.Hosts(pattern) }) != nil
+		if mapped && network != nil {
+			return // a range that both families could mean
+		}
+		require.Equal(t, valid, !failed, "whether %q is a pattern", pattern)
+		if failed {
+			return
+		}
+		r := &http.Request{URL: &url.URL{Scheme: "http", Host: host}}
+		got := match(r)
+		if utf8.ValidString(host) {
+			for why, other := range otherwise(r) {
+				assert.Equal(t, got, match(other), "%q, %s: %q", host, why, other.URL.Host)
+			}
+		}
+		to, ok := dialed(r)
+		if !ok {
+			return
+		}
+		want := ascii(plain) == to
+		if below, ok := strings.CutPrefix(ascii(plain), "*."); ok {
+			want = strings.HasSuffix(to, "."+below)
+		}
+		if ip := net.ParseIP(to); ip != nil {
+			want = network != nil && network.Contains(ip) || network == nil && ip.Equal(net.ParseIP(plain))
+		}
+		if got != want {
+			// Names in other alphabets are written as in DNS, or not matched.
+			require.False(t, got, "%q matches %q, which is dialled as %s", pattern, host, to)
+			require.NotRegexp(t, `^[\x00-\x7f]*$`, host, "%q does not match it, and it is dialled as %s", pattern, to)
+		}
+	})
+}
+
+// ascii returns s with the letters of ASCII, and no others, in lower case.
+func ascii(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c - 'A' + 'a'
+		}
+	}
+	return string(b)
+}
+
+// recovered returns what f panics with, or nil.
+func recovered(f func()) (v any) {
+	defer func() { v = recover() }()
+	f()
+	return nil
+}
