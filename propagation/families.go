@@ -2,6 +2,7 @@ package propagation
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"net/http"
 	"slices"
@@ -256,6 +257,18 @@ func blank(v string) bool {
 // sendable reports whether net/http sends v as a header value: no control
 // character but the tab (RFC 9110, section 5.5, and golang.org/x/net/http/httpguts).
 func sendable(v string) bool {
+	// Eight bytes at once, as long as none of them is a control character. A
+	// byte below n borrows its high bit in w-n*each, and one that is n becomes
+	// 0, below 1, in w^n*each.
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	for len(v) >= 8 {
+		w := binary.LittleEndian.Uint64([]byte(v[:8]))
+		del := w ^ 0x7f*each
+		if ((w-' '*each)&^w|(del-each)&^del)&high != 0 {
+			break
+		}
+		v = v[8:]
+	}
 	for i := range len(v) {
 		if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
 			return false

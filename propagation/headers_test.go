@@ -223,6 +223,22 @@ func TestExtractDropsAFamilyThatCannotBeSentAndKeepsTheOthers(t *testing.T) {
 	}
 }
 
+func TestAControlCharacterIsSeenWhereverItStands(t *testing.T) {
+	for _, around := range []string{"a", "\t", "~", "\x80", "\xff"} {
+		for at := range 20 {
+			for c := range 256 {
+				value := []byte("b" + strings.Repeat(around, 20))
+				value[at+1] = byte(c)
+				control := c < ' ' && c != '\t' || c == 0x7f
+				got := propagation.Istio().Extract(http.Header{"X-Request-Id": {string(value)}}).Get("x-request-id")
+				if control && got != "" || !control && got != string(value) {
+					t.Errorf("%q: got %q", value, got)
+				}
+			}
+		}
+	}
+}
+
 func TestHeadersThatMustNotBeRelayedPanicAtStartup(t *testing.T) {
 	for name, why := range map[string]string{
 		"Connection": "hop-by-hop", "proxy-connection": "hop-by-hop", "keep-alive": "hop-by-hop", "transfer-encoding": "hop-by-hop",
