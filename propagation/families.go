@@ -191,11 +191,18 @@ func (t *table) index(name string) int {
 func (t *table) present(dst http.Header) uint64 {
 	var mask uint64
 	for name := range dst {
-		if i := t.index(name); i >= 0 && mask&(1<<i) == 0 {
-			mask |= t.groupOf(i).mask
-		}
+		mask |= t.familyOf(name)
 	}
 	return mask
+}
+
+// familyOf returns the headers of the family to which the named one belongs,
+// whatever the name's case, or 0 if it belongs to none of t's.
+func (t *table) familyOf(name string) uint64 {
+	if i := t.index(name); i >= 0 {
+		return t.groupOf(i).mask
+	}
+	return 0
 }
 
 func (t *table) groupOf(i int) group {

@@ -3,6 +3,7 @@ package propagation
 import (
 	"iter"
 	"log/slog"
+	"maps"
 	"math/bits"
 	"net/http"
 	"slices"
@@ -79,19 +80,31 @@ func (h Headers) Outgoing(r *http.Request) *http.Request {
 	if h.mask == 0 {
 		return r
 	}
-	mask := h.mask &^ h.t.present(r.Header)
+	mask, tight := h.mask, true
+	for name, v := range r.Header {
+		mask &^= h.t.familyOf(name)
+		tight = tight && len(v) == cap(v)
+	}
 	if mask == 0 {
 		return r
 	}
 	out, values := newRequest(h.count(mask))
 	*out = *r
-	out.Header = make(http.Header, len(r.Header)+bits.OnesCount64(mask))
-	for name, v := range r.Header {
-		out.Header[name] = slices.Clip(v)
+	if n := len(r.Header) + bits.OnesCount64(mask); n <= smallMap && r.Header != nil && tight {
+		out.Header = maps.Clone(r.Header)
+	} else {
+		out.Header = make(http.Header, n)
+		for name, v := range r.Header {
+			out.Header[name] = slices.Clip(v) // what is appended to it is not the caller's
+		}
 	}
 	h.write(out.Header, mask, values)
 	return out
 }
+
+// smallMap is how many entries Go keeps in a map in one piece, which is copied
+// as a whole and has room for as many.
+const smallMap = 8
 
 // newRequest returns an empty request, and room for n header values, in one
 // allocation for the usual numbers.

@@ -223,6 +223,35 @@ func TestExtractDropsAFamilyThatCannotBeSentAndKeepsTheOthers(t *testing.T) {
 	}
 }
 
+func TestWhatIsDoneToTheOutgoingCopyIsNotDoneToTheRequest(t *testing.T) {
+	h := propagation.Istio().Extract(header("x-request-id: r", "x-b3-sampled: 1"))
+	for name, others := range map[string]int{"few headers": 0, "as many as fit a small map": 5, "more": 6} {
+		for room, accept := range map[string][]string{"no room": {"*/*"}, "room to append": append(make([]string, 0, 2), "*/*")} {
+			t.Run(name+", "+room, func(t *testing.T) {
+				r := httptest.NewRequest(http.MethodGet, "/", nil)
+				r.Header = http.Header{"Accept": accept}
+				for i := range others {
+					r.Header.Set(fmt.Sprint("x-own-", i), "v")
+				}
+				want := r.Header.Clone()
+				want["X-Request-Id"], want["X-B3-Sampled"] = []string{"r"}, []string{"1"}
+
+				out := h.Outgoing(r)
+				assert.Equal(t, want, out.Header)
+				out.Header.Add("Accept", "text/html")
+				out.Header.Set("X-More", "1")
+
+				assert.Len(t, r.Header, others+1)
+				assert.Equal(t, []string{"*/*"}, r.Header["Accept"])
+				assert.NotContains(t, accept[:cap(accept)], "text/html")
+			})
+		}
+	}
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header = nil
+	assert.Equal(t, header("x-request-id: r", "x-b3-sampled: 1"), h.Outgoing(r).Header, "a request without a header map")
+}
+
 func TestAControlCharacterIsSeenWhereverItStands(t *testing.T) {
 	for _, around := range []string{"a", "\t", "~", "\x80", "\xff"} {
 		for at := range 20 {

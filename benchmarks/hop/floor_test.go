@@ -3,6 +3,7 @@ package hop_test
 import (
 	"context"
 	"encoding/binary"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -98,8 +99,9 @@ func floorClient(base http.RoundTripper) http.RoundTripper {
 		if n == nil {
 			return base.RoundTrip(r)
 		}
-		requestID, b3, ot := true, true, true
-		for name := range r.Header {
+		requestID, b3, ot, tight := true, true, true, r.Header != nil
+		for name, v := range r.Header {
+			tight = tight && len(v) == cap(v)
 			switch len(name) {
 			case len("X-Request-Id"):
 				if strings.EqualFold(name, "X-Request-Id") || strings.EqualFold(name, "X-B3-Traceid") {
@@ -127,9 +129,14 @@ func floorClient(base http.RoundTripper) http.RoundTripper {
 			values [6]string
 		})
 		out.Request = *r
-		header := make(http.Header, len(r.Header)+6)
-		for name, v := range r.Header {
-			header[name] = slices.Clip(v)
+		var header http.Header
+		if tight {
+			header = maps.Clone(r.Header)
+		} else {
+			header = make(http.Header, len(r.Header)+6)
+			for name, v := range r.Header {
+				header[name] = slices.Clip(v)
+			}
 		}
 		if requestID && n.requestID != "" {
 			out.values[0] = n.requestID
