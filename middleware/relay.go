@@ -32,6 +32,12 @@ func Relay(f propagation.Families) func(http.Handler) http.Handler {
 // serve has next serve in, which is r or a copy of it.
 func serve(next http.Handler, w http.ResponseWriter, r, in *http.Request) {
 	if in != r {
+		if r.ProtoMajor == 1 && r.ContentLength < 0 && r.Trailer == nil {
+			// net/http's server adds the trailers that were not announced to
+			// r's when the body ends.
+			r.Trailer = make(http.Header)
+			in.Trailer = r.Trailer
+		}
 		// Those outside see r: net/http's server removes the temporary files
 		// of its form, and telemetry names its span by its pattern.
 		defer func() {
