@@ -129,8 +129,8 @@ func newRequest(n int) (*http.Request, []string) {
 
 // count returns the number of values of the headers in the mask.
 func (h Headers) count(mask uint64) int {
-	if mask == h.mask {
-		return len(h.values)
+	if bits.OnesCount64(h.mask) == len(h.values) { // none is repeated
+		return bits.OnesCount64(mask)
 	}
 	n := 0
 	for _, values := range h.each(mask) {

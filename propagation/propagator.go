@@ -261,14 +261,19 @@ func (p Propagator) inject(ctx context.Context, dst http.Header) {
 		rewrite = local
 		mine &^= h.ids()
 	}
+	var formats format
 	if rewrite {
 		mine &^= h.ids()
-		p.rewrite(dst, sc, in)
+		formats = p.formats(in)
+	}
+	mine = t.clear(dst, formats, h.t, mine)
+	room := make([]string, formats.count()+h.count(mine))
+	if formats != 0 {
+		sameTrace := in.b3.hasIDs() && in.b3.traceID == sc.TraceID()
+		room = writeSpan(dst, sc, formats, sameTrace && in.b3.short, sameTrace && in.b3.state == b3Debug, room)
 	}
 	if mine != 0 {
-		if mine &^= h.t.present(dst); mine != 0 {
-			h.write(dst, mine, make([]string, h.count(mine)))
-		}
+		h.write(dst, mine, room)
 	}
 }
 
@@ -299,8 +304,8 @@ func (t *table) shared(other *table) (mask uint64) {
 	return mask
 }
 
-// rewrite replaces the IDs in dst by those of sc.
-func (p Propagator) rewrite(dst http.Header, sc trace.SpanContext, in *received) {
+// formats returns how to write the IDs of a span where in came in.
+func (p Propagator) formats(in *received) format {
 	t := p.Families.table()
 	formats := in.formats
 	if formats == 0 {
@@ -320,13 +325,28 @@ func (p Propagator) rewrite(dst http.Header, sc trace.SpanContext, in *received)
 			formats |= formatB3Single
 		}
 	}
-	t.remove(dst, formats)
-	sameTrace := in.b3.hasIDs() && in.b3.traceID == sc.TraceID()
-	writeSpan(dst, sc, formats, sameTrace && in.b3.short, sameTrace && in.b3.state == b3Debug)
+	return formats
 }
 
-// remove deletes from dst all headers of the families that the formats are of.
-func (t *table) remove(dst http.Header, formats format) {
+// count returns how many headers there can be in the formats.
+func (f format) count() int {
+	n := 0
+	if f&formatB3Multi != 0 {
+		n += 3
+	}
+	if f&formatB3Single != 0 {
+		n++
+	}
+	if f&formatW3C != 0 {
+		n += 2
+	}
+	return n
+}
+
+// clear deletes from dst all headers of the families that the formats are of.
+// Of the headers of other that are to be written to dst, it returns those whose
+// family is not there.
+func (t *table) clear(dst http.Header, formats format, other *table, mask uint64) uint64 {
 	var stale uint64
 	if formats&(formatB3Multi|formatB3Single) != 0 {
 		stale |= t.groupOf(t.b3).mask
@@ -337,14 +357,17 @@ func (t *table) remove(dst http.Header, formats format) {
 	for name := range dst {
 		if i := t.index(name); i >= 0 && stale&(1<<i) != 0 {
 			delete(dst, name)
+		} else if mask != 0 {
+			mask &^= other.familyOf(name)
 		}
 	}
+	return mask
 }
 
-// writeSpan writes sc to dst in the formats. A trace ID that came with 16
-// digits keeps them in B3. Debug implies the decision, which then is not
-// written beside it.
-func writeSpan(dst http.Header, sc trace.SpanContext, formats format, short, debug bool) {
+// writeSpan writes sc to dst in the formats, in slices cut from room, and
+// returns the rest of room. A trace ID that came with 16 digits keeps them in
+// B3. Debug implies the decision, which then is not written beside it.
+func writeSpan(dst http.Header, sc trace.SpanContext, formats format, short, debug bool, room []string) []string {
 	// One string holds what all formats share: 00-{trace}-{span}-{flags}.
 	const trace0, span0, flags0, end = 3, 36, 53, 55
 	var buf [end]byte
@@ -365,10 +388,10 @@ func writeSpan(dst http.Header, sc trace.SpanContext, formats format, short, deb
 	if sc.IsSampled() {
 		sampled = "1"
 	}
-	room := make([]string, 0, 6)
 	set := func(name, value string) {
-		room = append(room, value)
-		dst[name] = room[len(room)-1 : len(room) : len(room)]
+		room[0] = value
+		dst[name] = room[:1:1]
+		room = room[1:]
 	}
 	if formats&formatB3Multi != 0 {
 		set(B3.names[b3TraceID], all[from:span0-1])
@@ -391,4 +414,5 @@ func writeSpan(dst http.Header, sc trace.SpanContext, formats format, short, deb
 			set(W3C.names[w3cTracestate], state)
 		}
 	}
+	return room
 }
