@@ -5,7 +5,10 @@
 //	GOWORK=off go tool benchstat -col /by -row /in bench.txt
 //
 // All rows are measured in turn, and that again and again, so that whatever
-// else the machine does meets all of them alike. The tables have medians.
+// else the machine does meets all of them alike. The tables have medians, and
+// of the times that on all cores, garbage collection included, where it can be
+// had: it depends less on what else runs than the time on the clock, which is
+// beside it in the file.
 package main
 
 import (
@@ -93,10 +96,11 @@ type results struct {
 	values map[row]map[string][]float64
 	tables []string // in the order in which they came
 	by     map[string][]string
+	time   string // the unit of the times in the tables
 }
 
 func read(raw io.Reader) (*results, error) {
-	all := &results{values: make(map[row]map[string][]float64), by: make(map[string][]string)}
+	all := &results{values: make(map[row]map[string][]float64), by: make(map[string][]string), time: "ns/op"}
 	r := benchfmt.NewReader(raw, "benchmarks")
 	for r.Scan() {
 		res, ok := r.Result().(*benchfmt.Result)
@@ -116,6 +120,9 @@ func read(raw io.Reader) (*results, error) {
 				v.Value, v.Unit = v.OrigValue, v.OrigUnit
 			}
 			all.values[key][v.Unit] = append(all.values[key][v.Unit], v.Value)
+			if v.Unit == "cpu-ns/op" {
+				all.time = v.Unit
+			}
 		}
 	}
 	if err := r.Err(); err != nil {

@@ -32,6 +32,7 @@ var labels = map[string]string{
 	"loop":                    "loop in the handler, the same headers",
 	"loop-bookinfo":           "loop in the handler, Bookinfo's 15 headers",
 	"loop-middleware":         "loop as middleware and round-tripper",
+	"propagator":              "**tracebaton** `Propagator`, `Extract` and `Inject` alone",
 	"b3":                      "contrib/b3 `Extract` and `Inject` alone",
 	"otelhttp-noop-ours":      "otelhttp without SDK, **tracebaton** `Propagator`",
 	"otelhttp-noop-b3":        "otelhttp without SDK, contrib/b3",
@@ -65,9 +66,9 @@ func (all *results) print(w io.Writer) error {
 			continue
 		}
 		_, _ = fmt.Fprintf(w, "### %s\n\n", g.title)
-		t := newTable(w, g.column, "ns", "CPU ns", "B", "allocs")
+		t := newTable(w, g.column, "ns", "B", "allocs")
 		for _, table := range tables {
-			t.row(strings.TrimPrefix(table, g.prefix), number(all.over(table, ours, "ns/op")), number(all.over(table, ours, "cpu-ns/op")),
+			t.row(strings.TrimPrefix(table, g.prefix), number(all.over(table, ours, all.time)),
 				number(all.over(table, ours, "B/op")), number(all.over(table, ours, "allocs/op")))
 		}
 		if err := t.end(); err != nil {
@@ -79,23 +80,24 @@ func (all *results) print(w io.Writer) error {
 
 // peers writes the table that compares this library with its peers.
 func (all *results) peers(w io.Writer, table string) error {
-	t := newTable(w, "", "ns", "B", "allocs", "over: ns", "over: CPU ns", "over: B", "over: allocs", "times ours")
-	reference := all.over(table, ours, "cpu-ns/op")
+	t := newTable(w, "", "ns", "B", "allocs", "over: ns", "over: B", "over: allocs", "times ours")
+	units := []string{all.time, "B/op", "allocs/op"}
+	reference := all.over(table, ours, all.time)
 	for _, by := range all.by[table] {
 		cells := []string{labels[by]}
-		for _, unit := range []string{"ns/op", "B/op", "allocs/op"} {
+		for _, unit := range units {
 			cells = append(cells, number(median(all.values[row{table, by}][unit])))
 		}
 		if by == baseline {
-			t.row(append(cells, "", "", "", "", "")...)
+			t.row(append(cells, "", "", "", "")...)
 			continue
 		}
-		for _, unit := range []string{"ns/op", "cpu-ns/op", "B/op", "allocs/op"} {
+		for _, unit := range units {
 			cells = append(cells, number(all.over(table, by, unit)))
 		}
 		times := "–" // of next to nothing
-		if reference > median(all.values[row{table, baseline}]["cpu-ns/op"])/4 {
-			times = fmt.Sprintf("%.2f", all.over(table, by, "cpu-ns/op")/reference)
+		if reference > median(all.values[row{table, baseline}][all.time])/4 {
+			times = fmt.Sprintf("%.2f", all.over(table, by, all.time)/reference)
 		}
 		t.row(append(cells, times)...)
 	}

@@ -35,7 +35,8 @@ func peers(set headers) []peer {
 		{name: "loop", copies: loop(ours.Fields())},
 		{name: "loop-bookinfo", copies: loop(bookinfo)},
 		loopMiddleware(ours.Fields()),
-		contribB3(),
+		alone("propagator", ours),
+		alone("b3", multi),
 	}
 	if set.name != "all" {
 		rows = append(rows, peer{name: "floor", server: floorServer, client: floorClient})
@@ -116,21 +117,21 @@ func loopMiddleware(names []string) peer {
 // multi is contrib/b3, answering in the format that sidecars speak.
 var multi = b3.New(b3.WithInjectEncoding(b3.B3MultipleHeader))
 
-// contribB3 is what a service without spans gets out of contrib/b3: what came
-// in is taken out of the request and put into the call.
-func contribB3() peer {
+// alone is a propagator in a service without spans: what came in is taken out
+// of the request and put into the call.
+func alone(name string, p otelprop.TextMapPropagator) peer {
 	return peer{
-		name: "b3",
+		name: name,
 		server: func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				ctx := multi.Extract(r.Context(), otelprop.HeaderCarrier(r.Header))
+				ctx := p.Extract(r.Context(), otelprop.HeaderCarrier(r.Header))
 				next.ServeHTTP(w, r.WithContext(ctx))
 			})
 		},
 		client: func(base http.RoundTripper) http.RoundTripper {
 			return roundTripFunc(func(r *http.Request) (*http.Response, error) {
 				r = r.Clone(r.Context()) // a RoundTripper must not change the caller's
-				multi.Inject(r.Context(), otelprop.HeaderCarrier(r.Header))
+				p.Inject(r.Context(), otelprop.HeaderCarrier(r.Header))
 				return base.RoundTrip(r)
 			})
 		},

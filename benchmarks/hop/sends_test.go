@@ -46,7 +46,7 @@ func assertSent(t *testing.T, by string, set headers, got http.Header) {
 	switch by {
 	case "baseline":
 		assert.Empty(t, got)
-	case "relay", "handler", "floor", "loop", "loop-middleware", "otelhttp-noop-ours":
+	case "relay", "handler", "propagator", "floor", "loop", "loop-middleware", "otelhttp-noop-ours":
 		assert.Equal(t, only(set.in, propagation.Propagator{Families: set.families}.Fields()), got, "what came in goes out")
 	case "loop-bookinfo":
 		assert.Equal(t, only(set.in, bookinfo), got, "what came in goes out")
