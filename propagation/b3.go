@@ -50,9 +50,9 @@ func parseB3Multi(h *b3Headers) (c b3Context, ok bool) {
 	}
 	switch sampled := h.values[b3Sampled]; {
 	case sampled == "":
-	case sampled == "1" || strings.EqualFold(sampled, "true"):
+	case sampled == "1" || isWord(sampled, "true"):
 		c.state = b3Accept
-	case sampled == "0" || strings.EqualFold(sampled, "false"):
+	case sampled == "0" || isWord(sampled, "false"):
 		c.state = b3Deny
 	default:
 		return b3Context{}, false
@@ -68,6 +68,12 @@ func parseB3Multi(h *b3Headers) (c b3Context, ok bool) {
 		return b3Context{}, false
 	}
 	return c, true
+}
+
+// isWord reports whether s is the word, in any case. Unicode's case folding,
+// which takes \u017f for an s, makes it longer.
+func isWord(s, word string) bool {
+	return len(s) == len(word) && strings.EqualFold(s, word)
 }
 
 // parseB3Single reads {trace}-{span}[-{state}[-{parent}]], or a state alone.

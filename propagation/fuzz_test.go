@@ -110,7 +110,7 @@ var (
 	b3Single  = regexp.MustCompile(`^([0-9a-f]{16}|[0-9a-f]{32})-([0-9a-f]{16})(-[01d](-[^-]+)?)?$`)
 	b3TraceID = regexp.MustCompile(`^([0-9a-f]{16}|[0-9a-f]{32})$`)
 	b3SpanID  = regexp.MustCompile(`^[0-9a-f]{16}$`)
-	b3Sampled = regexp.MustCompile(`(?i)^(0|1|true|false)?$`)
+	b3Sampled = regexp.MustCompile(`^(0|1|[tT][rR][uU][eE]|[fF][aA][lL][sS][eE])?$`)
 	allZero   = regexp.MustCompile(`^0*$`)
 )
 

@@ -24,9 +24,9 @@ func readB3Multi(h http.Header) Context {
 		if len(h.Values("x-b3-sampled")) > 0 {
 			c.Err = errors.Join(c.Err, errors.New("x-b3-sampled is empty, which Envoy reads as 0"))
 		}
-	case sampled == "1", strings.EqualFold(sampled, "true"):
+	case sampled == "1", inAnyCase(sampled, "true"):
 		c.Decision = Accepted
-	case sampled == "0", strings.EqualFold(sampled, "false"):
+	case sampled == "0", inAnyCase(sampled, "false"):
 		c.Decision = Denied
 	default:
 		c.Err = errors.Join(c.Err, fmt.Errorf("x-b3-sampled %q is neither 0 nor 1", sampled))
@@ -42,6 +42,12 @@ func readB3Multi(h http.Header) Context {
 		c.Err = errors.New("neither IDs nor a decision")
 	}
 	return c
+}
+
+// inAnyCase reports whether v is the ASCII word, in any case of ASCII: the long
+// s (\u017f) is no s.
+func inAnyCase(v, word string) bool {
+	return strings.Trim(v, word+strings.ToUpper(word)) == "" && strings.EqualFold(v, word)
 }
 
 // readB3Single reads {trace}-{span}[-{state}[-{parent}]], or a state alone.
