@@ -52,7 +52,7 @@ var hexadecimal = regexp.MustCompile(`^[0-9a-fA-F]+$`)
 func set(h http.Header, name, value string) {
 	if value == "" {
 		delete(h, name)
-	} else if h.Get(name) != value {
+	} else {
 		h[name] = []string{value}
 	}
 }
