@@ -15,8 +15,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/tracebaton/tracebaton/examples/internal/egress"
+	"go.uber.org/goleak"
 	"golang.org/x/net/dns/dnsmessage"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func parse(t *testing.T, list string) egress.Policy {
 	t.Helper()
