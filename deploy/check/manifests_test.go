@@ -40,7 +40,7 @@ func TestManifests(t *testing.T) {
 		{name: "the mesh reached from outside", build: "../istio", files: []string{"../istio/gateway.yaml"}},
 		{name: "the mesh that speaks W3C", build: "../istio", files: []string{"../istio/gateway.yaml", "../istio/telemetry-w3c.yaml"}},
 		{name: "the services' own spans", build: "../otel"},
-		{name: "the services' own spans in a mesh that speaks W3C", build: "../otel", files: []string{"../istio/gateway.yaml", "../istio/telemetry-w3c.yaml"}},
+		{name: "the services' own spans in a mesh that speaks W3C", build: "../otel-w3c", files: []string{"../istio/gateway.yaml", "../istio/telemetry-w3c.yaml"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			require.Empty(t, findings(t, apply(t, build(t, tt.build), tt.files...)))

@@ -127,12 +127,15 @@ func tracing(t testing.TB, objs objects) (found []string) {
 	config, err := mesh.ApplyMeshConfigDefaults(installation(t).mesh)
 	require.NoError(t, err)
 	backends := make(map[string]string) // host:port by provider
+	formats := make(map[string]string)  // of the trace headers, likewise
 	for _, p := range config.GetExtensionProviders() {
 		if z := p.GetZipkin(); z != nil {
 			backends[p.GetName()] = fmt.Sprintf("%s:%d", z.GetService(), z.GetPort())
+			formats[p.GetName()] = "B3"
 		}
 		if o := p.GetOpentelemetry(); o != nil {
 			backends[p.GetName()] = fmt.Sprintf("%s:%d", o.GetService(), o.GetPort())
+			formats[p.GetName()] = "W3C"
 		}
 	}
 	addresses := make(map[string]bool)
@@ -151,6 +154,7 @@ func tracing(t testing.TB, objs objects) (found []string) {
 		}
 	}
 	defaults := config.GetDefaultProviders().GetTracing()
+	var named []string
 	for _, o := range telemetries {
 		entries, _, _ := unstructured.NestedSlice(o.Object, "spec", "tracing")
 		for _, entry := range entries {
@@ -159,7 +163,9 @@ func tracing(t testing.TB, objs objects) (found []string) {
 				found = append(found, fmt.Sprintf("tracing: %s: names no provider, and the mesh configuration has no default", key(o)))
 			}
 			for _, p := range providers {
-				check(key(o), p.(map[string]any)["name"].(string))
+				name := p.(map[string]any)["name"].(string)
+				check(key(o), name)
+				named = append(named, name)
 			}
 			for _, name := range defaults {
 				if len(providers) == 0 {
@@ -168,5 +174,38 @@ func tracing(t testing.TB, objs objects) (found []string) {
 			}
 		}
 	}
+	if len(named) == 0 {
+		named = defaults
+	}
+	for _, o := range objs.of("Deployment") {
+		begun := begins(t, objs, o)
+		for _, provider := range named {
+			if spoken := formats[provider]; begun != "" && spoken != "" && begun != spoken {
+				found = append(found, fmt.Sprintf("tracing: %s: begins traces in %s, but the sidecars of provider %q speak %s", key(o), begun, provider, spoken))
+			}
+		}
+	}
 	return found
+}
+
+// begins returns the format in which the services of a Deployment begin
+// traces, or "" if they begin none.
+func begins(t testing.TB, objs objects, deployment *unstructured.Unstructured) string {
+	t.Helper()
+	pod, _ := podOf(t, deployment)
+	for _, c := range pod.Spec.Containers {
+		for _, from := range c.EnvFrom {
+			for _, o := range objs.of("ConfigMap") {
+				data, _, _ := unstructured.NestedStringMap(o.Object, "data")
+				if from.ConfigMapRef == nil || from.ConfigMapRef.Name != o.GetName() || data["OTEL_TRACES_EXPORTER"] == "none" {
+					continue
+				}
+				if first, _, _ := strings.Cut(data["OTEL_PROPAGATORS"], ","); first == "tracecontext" {
+					return "W3C"
+				}
+				return "B3"
+			}
+		}
+	}
+	return ""
 }
