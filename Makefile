@@ -1,4 +1,4 @@
-.PHONY: help demo mesh-demo test lint fuzz bench servers jaeger jaeger-build sidecar-build integration
+.PHONY: help demo mesh-demo test lint fuzz bench servers jaeger jaeger-build sidecar-build integration deploy-check
 
 ## This list.
 help:
@@ -46,3 +46,7 @@ jaeger: jaeger-build
 ## The services against real servers and a real browser.
 integration: servers
 	cd integration && GOWORK=off go test ./...
+
+## Manifests, images and compose, without a cluster: minutes the first time.
+deploy-check:
+	cd deploy/check && GOWORK=off go test ./...
