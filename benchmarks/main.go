@@ -21,7 +21,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/perf/benchfmt"
@@ -95,33 +97,25 @@ type row struct{ table, by string }
 type results struct {
 	values map[row]map[string][]float64
 	tables []string // in the order in which they came
-	by     map[string][]string
-	time   string // the unit of the times in the tables
+	time   string   // the unit of the times in the tables
 }
 
 func read(raw io.Reader) (*results, error) {
-	all := &results{values: make(map[row]map[string][]float64), by: make(map[string][]string), time: "ns/op"}
+	all := &results{values: make(map[row]map[string][]float64), time: "ns/op"}
 	r := benchfmt.NewReader(raw, "benchmarks")
 	for r.Scan() {
 		res, ok := r.Result().(*benchfmt.Result)
 		if !ok {
 			continue
 		}
-		key := rowOf(res.Name)
-		if all.values[key] == nil {
-			all.values[key] = make(map[string][]float64)
-			if all.by[key.table] == nil {
-				all.tables = append(all.tables, key.table)
-			}
-			all.by[key.table] = append(all.by[key.table], key.by)
-		}
 		for _, v := range res.Values {
 			if v.OrigUnit != "" {
 				v.Value, v.Unit = v.OrigValue, v.OrigUnit
 			}
-			all.values[key][v.Unit] = append(all.values[key][v.Unit], v.Value)
-			if v.Unit == "cpu-ns/op" {
-				all.time = v.Unit
+			if by, ok := strings.CutSuffix(v.Unit, "-ns/hop"); ok {
+				all.add(row{string(res.Name.Base()), by}, "ns/hop", v.Value)
+			} else if key := rowOf(res.Name); key.by != "" {
+				all.add(key, v.Unit, v.Value)
 			}
 		}
 	}
@@ -132,6 +126,19 @@ func read(raw io.Reader) (*results, error) {
 		return nil, errors.New("no benchmark has that name")
 	}
 	return all, nil
+}
+
+func (all *results) add(key row, unit string, value float64) {
+	if all.values[key] == nil {
+		all.values[key] = make(map[string][]float64)
+		if !slices.Contains(all.tables, key.table) {
+			all.tables = append(all.tables, key.table)
+		}
+	}
+	all.values[key][unit] = append(all.values[key][unit], value)
+	if unit == "cpu-ns/op" {
+		all.time = unit
+	}
 }
 
 // rowOf takes apart a name such as Hop/in=six/by=relay-2.

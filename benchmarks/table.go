@@ -20,28 +20,29 @@ var titles = map[string]string{
 	"Hop all":    "One request with all 23 headers of all families, one call",
 	"Hop six+20": "One request with six trace headers and 20 others, one call",
 	"FanOut":     "One request with six trace headers, ten calls",
+	"Turns":      "One request with six trace headers, one call, when nothing interrupts it, garbage collection included",
 	"Parallel":   "One request with six trace headers, one call, on all cores at once",
 }
 
-// labels say what the rows are, by the names in the benchmarks.
-var labels = map[string]string{
-	baseline:                  "nothing (baseline)",
-	ours:                      "**tracebaton** `Relay` and `Transport`",
-	"handler":                 "**tracebaton** in the handler, `Extract` and `Inject`",
-	"floor":                   "the same for six fixed headers, written out by hand",
-	"loop":                    "loop in the handler, the same headers",
-	"loop-bookinfo":           "loop in the handler, Bookinfo's 15 headers",
-	"loop-middleware":         "loop as middleware and round-tripper",
-	"propagator":              "**tracebaton** `Propagator`, `Extract` and `Inject` alone",
-	"b3":                      "contrib/b3 `Extract` and `Inject` alone",
-	"otelhttp-noop-ours":      "otelhttp without SDK, **tracebaton** `Propagator`",
-	"otelhttp-noop-b3":        "otelhttp without SDK, contrib/b3",
-	"otelhttp-unsampled-ours": "otelhttp, SDK, not sampled, **tracebaton** `Propagator`",
-	"otelhttp-unsampled-b3":   "otelhttp, SDK, not sampled, contrib/b3",
-	"otelhttp-sampled-ours":   "otelhttp, SDK, sampled, **tracebaton** `Propagator`",
-	"otelhttp-sampled-b3":     "otelhttp, SDK, sampled, contrib/b3",
-	"zipkin-go":               "zipkin-go, sampled",
-	"opentracing":             "opentracing-contrib/go-stdlib, jaeger-client-go, sampled",
+// rows are those of a table, by their names in the benchmarks.
+var rows = []struct{ by, label string }{
+	{baseline, "nothing (baseline)"},
+	{ours, "**tracebaton** `Relay` and `Transport`"},
+	{"handler", "**tracebaton** in the handler, `Extract` and `Inject`"},
+	{"floor", "the same for six fixed headers, written out by hand"},
+	{"loop", "loop in the handler, the same headers"},
+	{"loop-bookinfo", "loop in the handler, Bookinfo's 15 headers"},
+	{"loop-middleware", "loop as middleware and round-tripper"},
+	{"propagator", "**tracebaton** `Propagator`, `Extract` and `Inject` alone"},
+	{"b3", "contrib/b3 `Extract` and `Inject` alone"},
+	{"otelhttp-noop-ours", "otelhttp without SDK, **tracebaton** `Propagator`"},
+	{"otelhttp-noop-b3", "otelhttp without SDK, contrib/b3"},
+	{"otelhttp-unsampled-ours", "otelhttp, SDK, not sampled, **tracebaton** `Propagator`"},
+	{"otelhttp-unsampled-b3", "otelhttp, SDK, not sampled, contrib/b3"},
+	{"otelhttp-sampled-ours", "otelhttp, SDK, sampled, **tracebaton** `Propagator`"},
+	{"otelhttp-sampled-b3", "otelhttp, SDK, sampled, contrib/b3"},
+	{"zipkin-go", "zipkin-go, sampled"},
+	{"opentracing", "opentracing-contrib/go-stdlib, jaeger-client-go, sampled"},
 }
 
 // print writes the tables, in Markdown that is read as it is.
@@ -80,24 +81,32 @@ func (all *results) print(w io.Writer) error {
 
 // peers writes the table that compares this library with its peers.
 func (all *results) peers(w io.Writer, table string) error {
-	t := newTable(w, "", "ns", "B", "allocs", "over: ns", "over: B", "over: allocs", "times ours")
 	units := []string{all.time, "B/op", "allocs/op"}
-	reference := all.over(table, ours, all.time)
-	for _, by := range all.by[table] {
-		cells := []string{labels[by]}
+	columns := []string{"", "ns", "B", "allocs", "over: ns", "over: B", "over: allocs", "times ours"}
+	if all.values[row{table, baseline}]["ns/hop"] != nil {
+		units, columns = []string{"ns/hop"}, []string{"", "ns", "over: ns", "times ours"}
+	}
+	t := newTable(w, columns...)
+	reference := all.over(table, ours, units[0])
+	for _, r := range rows {
+		by := r.by
+		if all.values[row{table, by}] == nil {
+			continue
+		}
+		cells := []string{r.label}
 		for _, unit := range units {
 			cells = append(cells, number(median(all.values[row{table, by}][unit])))
 		}
 		if by == baseline {
-			t.row(append(cells, "", "", "", "")...)
+			t.row(append(cells, make([]string, len(columns)-len(cells))...)...)
 			continue
 		}
 		for _, unit := range units {
 			cells = append(cells, number(all.over(table, by, unit)))
 		}
 		times := "–" // of next to nothing
-		if reference > median(all.values[row{table, baseline}][all.time])/4 {
-			times = fmt.Sprintf("%.2f", all.over(table, by, all.time)/reference)
+		if reference > median(all.values[row{table, baseline}][units[0]])/3 {
+			times = fmt.Sprintf("%.2f", all.over(table, by, units[0])/reference)
 		}
 		t.row(append(cells, times)...)
 	}

@@ -2,8 +2,11 @@ package hop_test
 
 import (
 	"fmt"
+	"math"
 	"net/http"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/tracebaton/tracebaton/propagation"
 )
@@ -66,6 +69,31 @@ func BenchmarkParallel(b *testing.B) {
 				}
 			})
 		})
+	}
+}
+
+// BenchmarkTurns is BenchmarkHop with six headers, all rows in turn and a few
+// hops at a time. It reports the fastest turn of each: what nothing has
+// interrupted, neither another program nor the garbage collector.
+func BenchmarkTurns(b *testing.B) {
+	const hops = 50
+	rows := peers(six())
+	serve := make([]func(), len(rows))
+	for i, p := range rows {
+		serve[i] = newHop(b, p, walkthrough(), 1, new(upstream).receive)
+	}
+	fastest := slices.Repeat([]time.Duration{math.MaxInt64}, len(rows))
+	for b.Loop() {
+		for i, f := range serve {
+			start := time.Now()
+			for range hops {
+				f()
+			}
+			fastest[i] = min(fastest[i], time.Since(start))
+		}
+	}
+	for i, p := range rows {
+		b.ReportMetric(float64(fastest[i].Nanoseconds())/hops, p.name+"-ns/hop")
 	}
 }
 
