@@ -57,7 +57,8 @@ func TestWhatArrivesIsJudged(t *testing.T) {
 		families      propagation.Families
 		want          []hop.Kind
 	}{
-		"as it was sent":                                         {sent: sampled, arrived: sampled},
+		"as it was sent": {sent: sampled, arrived: sampled},
+		"IDs without the empty decision beside them":             {sent: strings.Replace(sampled, "sampled: 1", "sampled: ", 1), arrived: strings.Replace(sampled, "x-b3-sampled: 1", "", 1)},
 		"nothing sent and nothing arrived":                       {},
 		"other headers do not matter":                            {sent: sampled, arrived: sampled + "\naccept: */*\nbaggage: a=b"},
 		"a child span of a service that makes them":              {sent: sampled, arrived: id + "\nx-b3-traceid: " + trace + "\nx-b3-spanid: " + fresh + "\nx-b3-sampled: 1", spans: hop.OwnSpans},
