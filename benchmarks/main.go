@@ -112,8 +112,8 @@ func read(raw io.Reader) (*results, error) {
 			if v.OrigUnit != "" {
 				v.Value, v.Unit = v.OrigValue, v.OrigUnit
 			}
-			if by, ok := strings.CutSuffix(v.Unit, "-ns/hop"); ok {
-				all.add(row{string(res.Name.Base()), by}, "ns/hop", v.Value)
+			if by, ok := strings.CutSuffix(v.Unit, "-"+turn); ok {
+				all.add(row{string(res.Name.Base()), by}, turn, v.Value)
 			} else if key := rowOf(res.Name); key.by != "" {
 				all.add(key, v.Unit, v.Value)
 			}

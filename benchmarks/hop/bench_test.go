@@ -76,7 +76,7 @@ func BenchmarkParallel(b *testing.B) {
 // hops at a time. It reports the fastest turn of each: what nothing has
 // interrupted, neither another program nor the garbage collector.
 func BenchmarkTurns(b *testing.B) {
-	const hops = 50
+	const hops = 20
 	rows := peers(six())
 	serve := make([]func(), len(rows))
 	for i, p := range rows {
