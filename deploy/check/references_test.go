@@ -117,7 +117,8 @@ func (objs objects) has(kind, name string) bool {
 
 // tracing finds spans that would be lost without a word: istiod serves no
 // tracing at all for a provider that the mesh configuration lacks, and sidecars
-// drop what they cannot send.
+// drop what they cannot send; and traces that fall in two, because services and
+// sidecars speak different formats.
 func tracing(t testing.TB, objs objects) (found []string) {
 	t.Helper()
 	telemetries := objs.of("Telemetry")
@@ -126,16 +127,14 @@ func tracing(t testing.TB, objs objects) (found []string) {
 	}
 	config, err := mesh.ApplyMeshConfigDefaults(installation(t).mesh)
 	require.NoError(t, err)
-	backends := make(map[string]string) // host:port by provider
-	formats := make(map[string]string)  // of the trace headers, likewise
+	type provider struct{ address, format string }
+	known := make(map[string]provider)
 	for _, p := range config.GetExtensionProviders() {
 		if z := p.GetZipkin(); z != nil {
-			backends[p.GetName()] = fmt.Sprintf("%s:%d", z.GetService(), z.GetPort())
-			formats[p.GetName()] = "B3"
+			known[p.GetName()] = provider{fmt.Sprintf("%s:%d", z.GetService(), z.GetPort()), "B3"}
 		}
 		if o := p.GetOpentelemetry(); o != nil {
-			backends[p.GetName()] = fmt.Sprintf("%s:%d", o.GetService(), o.GetPort())
-			formats[p.GetName()] = "W3C"
+			known[p.GetName()] = provider{fmt.Sprintf("%s:%d", o.GetService(), o.GetPort()), "W3C"}
 		}
 	}
 	addresses := make(map[string]bool)
@@ -145,12 +144,12 @@ func tracing(t testing.TB, objs objects) (found []string) {
 			addresses[fmt.Sprintf("%s.%s.svc.cluster.local:%v", s.GetName(), s.GetNamespace(), port.(map[string]any)["port"])] = true
 		}
 	}
-	check := func(where, provider string) {
-		backend, ok := backends[provider]
+	check := func(where, name string) {
+		p, ok := known[name]
 		if !ok {
-			found = append(found, fmt.Sprintf("tracing: %s: the mesh configuration has no tracing provider %q", where, provider))
-		} else if !addresses[backend] {
-			found = append(found, fmt.Sprintf("tracing: %s: provider %q sends to %s, which is no Service", where, provider, backend))
+			found = append(found, fmt.Sprintf("tracing: %s: the mesh configuration has no tracing provider %q", where, name))
+		} else if !addresses[p.address] {
+			found = append(found, fmt.Sprintf("tracing: %s: provider %q sends to %s, which is no Service", where, name, p.address))
 		}
 	}
 	defaults := config.GetDefaultProviders().GetTracing()
@@ -179,9 +178,9 @@ func tracing(t testing.TB, objs objects) (found []string) {
 	}
 	for _, o := range objs.of("Deployment") {
 		begun := begins(t, objs, o)
-		for _, provider := range named {
-			if spoken := formats[provider]; begun != "" && spoken != "" && begun != spoken {
-				found = append(found, fmt.Sprintf("tracing: %s: begins traces in %s, but the sidecars of provider %q speak %s", key(o), begun, provider, spoken))
+		for _, name := range named {
+			if p, ok := known[name]; ok && begun != "" && begun != p.format {
+				found = append(found, fmt.Sprintf("tracing: %s: begins traces in %s, but the sidecars of provider %q speak %s", key(o), begun, name, p.format))
 			}
 		}
 	}
@@ -189,7 +188,8 @@ func tracing(t testing.TB, objs objects) (found []string) {
 }
 
 // begins returns the format in which the services of a Deployment begin
-// traces, or "" if they begin none.
+// traces, as examples/internal/telemetry reads it from the environment, or "" if
+// they begin none.
 func begins(t testing.TB, objs objects, deployment *unstructured.Unstructured) string {
 	t.Helper()
 	pod, _ := podOf(t, deployment)
