@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tracebaton/tracebaton/middleware"
+	"github.com/tracebaton/tracebaton/propagation"
 )
 
 // dialed returns the host that net/http connects to for r: what a Match must
@@ -145,3 +147,48 @@ func recovered(f func()) (v any) {
 	f()
 	return nil
 }
+
+// FuzzEdge checks that nothing of a stranger gets past, however it is written,
+// and that all else does.
+func FuzzEdge(f *testing.F) {
+	f.Add("X-B3-TraceId", "1", "accept", "*/*")
+	custom := propagation.Istio().With(propagation.Custom("end-user"))
+	f.Fuzz(func(t *testing.T, name, value, other, otherValue string) {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header = http.Header{name: {value}, other: {otherValue, value}}
+		before := r.Header.Clone()
+		served := false
+		relay := middleware.Relay(custom.With(propagation.Baggage, propagation.Datadog, propagation.XRay))
+		middleware.Edge(custom, nil)(relay(http.HandlerFunc(func(_ http.ResponseWriter, in *http.Request) {
+			served = true
+			for name := range propagation.FromContext(in.Context()).All() {
+				t.Errorf("%s is relayed", name)
+			}
+			want := before.Clone()
+			for name := range want {
+				if stranger.MatchString(name) {
+					delete(want, name)
+				}
+			}
+			require.Equal(t, want, in.Header)
+		}))).ServeHTTP(httptest.NewRecorder(), r)
+		require.True(t, served)
+		require.Equal(t, before, r.Header)
+	})
+}
+
+// stranger are the headers that a stranger must not send. In ASCII alone: the
+// sign for kelvin is no k, and a name that has it is not a header's.
+var stranger = func() *regexp.Regexp {
+	names := strings.Fields("x-request-id x-b3-(traceid|spanid|parentspanid|sampled|flags) b3 traceparent tracestate x-ot-span-context baggage " +
+		"x-datadog-(trace-id|parent-id|sampling-priority|origin|tags) sw8(-correlation|-x)? x-cloud-trace-context grpc-trace-bin x-amzn-trace-id uber-trace-id end-user")
+	var either []byte
+	for _, c := range []byte("^(" + strings.Join(names, "|") + ")$") {
+		if 'a' <= c && c <= 'z' {
+			either = append(either, '[', c, c-'a'+'A', ']')
+		} else {
+			either = append(either, c)
+		}
+	}
+	return regexp.MustCompile(string(either))
+}()
