@@ -1,0 +1,49 @@
+package sleep_test
+
+import (
+	"bufio"
+	"bytes"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tracebaton/tracebaton/examples/internal/sleep"
+)
+
+// FuzzHeaderFlag checks that a header is refused with the usage, or arrives as
+// it was written.
+func FuzzHeaderFlag(f *testing.F) {
+	f.Add("end-user: jason")
+	f.Fuzz(func(t *testing.T, flag string) {
+		var wire bytes.Buffer
+		base := base(func(r *http.Request) (*http.Response, error) {
+			httptrace.ContextClientTrace(r.Context()).GotConn(httptrace.GotConnInfo{})
+			return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, r.Write(&wire)
+		})
+		r := runWith(t, sleep.Command{Base: base}, map[string]string{"OTEL_TRACES_EXPORTER": "none"}, "-H", flag, "http://httpbin/")
+		if r.status == 2 {
+			require.Contains(t, r.stderr, "Usage: sleep fetch")
+			require.Empty(t, wire.Bytes())
+			return
+		}
+		name, value, ok := strings.Cut(flag, ":")
+		require.True(t, ok)
+		name, value = http.CanonicalHeaderKey(strings.TrimSpace(name)), strings.TrimSpace(value)
+		if r.status != 0 {
+			// What no server would take is told of when it is to be sent.
+			require.Contains(t, []string{"Host", "Content-Length", "Transfer-Encoding", "Trailer"}, name, r.stderr)
+			return
+		}
+		arrived, err := http.ReadRequest(bufio.NewReader(&wire))
+		require.NoError(t, err)
+		if name == "Host" {
+			require.Contains(t, value+"httpbin", arrived.Host)
+			return
+		}
+		if ignored := map[string]bool{"Content-Length": true, "Transfer-Encoding": true, "Trailer": true}; !ignored[name] {
+			require.Equal(t, value, strings.TrimSpace(arrived.Header.Get(name)), "%s", name)
+		}
+	})
+}
