@@ -31,11 +31,20 @@ func (n *node) Value(key any) any {
 // String keeps the values out of a context that is printed.
 func (n *node) String() string { return "propagation.NewContext" }
 
-// newNode copies the values, so that they may be on the caller's stack.
-func newNode(ctx context.Context, t *table, mask uint64, from []string) *node {
+// newNode copies the values, so that they may be on the caller's stack. With
+// joins, it has room for what a Propagator reads in them.
+func newNode(ctx context.Context, t *table, mask uint64, from []string, joins bool) *node {
 	var n *node
 	var values []string
+	var joined *received
 	switch k := len(from); {
+	case k <= 6 && joins:
+		s := new(struct {
+			node
+			values [6]string
+			joined received
+		})
+		n, values, joined = &s.node, s.values[:k:k], &s.joined
 	case k <= 6:
 		s := new(struct {
 			node
@@ -57,9 +66,12 @@ func newNode(ctx context.Context, t *table, mask uint64, from []string) *node {
 	default:
 		n, values = new(node), make([]string, k)
 	}
+	if joins && joined == nil {
+		joined = new(received)
+	}
 	copy(values, from)
 	n.Context = ctx
-	n.headers = Headers{t: t, mask: mask, values: values}
+	n.headers = Headers{t: t, mask: mask, values: values, joined: joined}
 	return n
 }
 
@@ -84,7 +96,7 @@ func NewContext(ctx context.Context, h Headers) context.Context {
 	if h.mask == 0 && FromContext(ctx).mask == 0 {
 		return ctx
 	}
-	n := newNode(ctx, h.t, h.mask, h.values)
+	n := newNode(ctx, h.t, h.mask, h.values, false)
 	if h.joined == nil {
 		return n
 	}

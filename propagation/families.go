@@ -98,7 +98,7 @@ func (f Families) Extract(h http.Header) Headers {
 // the handler sets in it, such as the MultipartForm that net/http's server
 // cleans up, is not set in r.
 func (f Families) Incoming(r *http.Request) *http.Request {
-	if ctx, ok := f.table().receive(r.Context(), r.Header); ok {
+	if ctx, ok := f.table().receive(r.Context(), r.Header, false); ok {
 		return r.WithContext(ctx)
 	}
 	return r
@@ -286,8 +286,9 @@ func sendable(v string) bool {
 
 // receive returns ctx with what h has of t's headers, beside those of other
 // families that ctx carries already. It reports false if there is nothing to
-// change in ctx.
-func (t *table) receive(ctx context.Context, h http.Header) (*node, bool) {
+// change in ctx. With joins, the node has room for what a Propagator reads in
+// it.
+func (t *table) receive(ctx context.Context, h http.Header, joins bool) (*node, bool) {
 	var buf [inlineValues]string
 	mask, values := t.extract(h, buf[:0])
 	if prev := FromContext(ctx); prev.mask != 0 {
@@ -300,14 +301,16 @@ func (t *table) receive(ctx context.Context, h http.Header) (*node, bool) {
 			mask |= 1 << both.index(prev.t.names[i])
 			values = append(values, kept...)
 		}
-		n := newNode(ctx, both, mask, values)
-		n.headers.joined = prev.joined
+		n := newNode(ctx, both, mask, values, joins)
+		if !joins {
+			n.headers.joined = prev.joined
+		}
 		return n, true
 	}
 	if mask == 0 {
 		return nil, false
 	}
-	return newNode(ctx, t, mask, values), true
+	return newNode(ctx, t, mask, values, joins), true
 }
 
 // begins reports whether the families of t begin with those of first, and so

@@ -64,12 +64,13 @@ func (p Propagator) Fields() []string {
 // A carrier other than [otelprop.HeaderCarrier] is asked for lower-case names.
 func (p Propagator) Extract(ctx context.Context, carrier otelprop.TextMapCarrier) context.Context {
 	t := p.Families.table()
-	n, changed := t.receive(ctx, read(t, carrier))
+	n, changed := t.receive(ctx, read(t, carrier), true)
 	if !changed {
 		return ctx
 	}
-	if in := t.parse(n.headers); in.spanID.IsValid() {
-		return n.join(&in)
+	in := n.headers.joined
+	if *in = t.parse(n.headers); in.spanID.IsValid() {
+		return n.join(in)
 	}
 	n.headers.joined = nil
 	return n
