@@ -146,3 +146,20 @@ func TestTheFloorMakesTheSameChecks(t *testing.T) {
 		})
 	}
 }
+
+// TestThePropagatorAllocatesLessThanContribB3 is the part of the comparison that
+// does not depend on the machine.
+func TestThePropagatorAllocatesLessThanContribB3(t *testing.T) {
+	allocs := make(map[string]float64)
+	for _, p := range peers(six()) {
+		allocs[p.name] = testing.AllocsPerRun(100, newHop(t, p, walkthrough(), 1, new(upstream).receive))
+	}
+	for ours, theirs := range map[string]string{
+		"propagator":              "b3",
+		"otelhttp-noop-ours":      "otelhttp-noop-b3",
+		"otelhttp-unsampled-ours": "otelhttp-unsampled-b3",
+		"otelhttp-sampled-ours":   "otelhttp-sampled-b3",
+	} {
+		assert.Less(t, allocs[ours], allocs[theirs], ours)
+	}
+}

@@ -19,11 +19,11 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
-		stop()
-		os.Exit(1) //nolint:gocritic // stop was called
+		os.Exit(1)
 	}
 }
 
@@ -36,8 +36,8 @@ func run(ctx context.Context, args []string) error {
 	switch args[0] {
 	case "compare":
 		var c comparison
-		flags.IntVar(&c.pairs, "pairs", 20, "how often to measure each")
-		flags.DurationVar(&c.each, "each", 2*time.Second, "for how long each time")
+		flags.IntVar(&c.pairs, "pairs", 60, "how often to measure each")
+		flags.DurationVar(&c.each, "each", 500*time.Millisecond, "for how long each time")
 		_ = flags.Parse(args[1:])
 		c.workers = *workers
 		return c.run(ctx)
