@@ -112,10 +112,13 @@ func assertRelayed(t *testing.T, r *http.Request) {
 // headers, and that ends before the test hangs for good.
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(serving(walkthrough()), time.Minute)
+	ctx, cancel := context.WithTimeout(serving(walkthrough()), patience)
 	t.Cleanup(cancel)
 	return ctx
 }
+
+// patience is what ends a test that would hang for good.
+const patience = 30 * time.Second
 
 // wait waits for a message, and fails the test where none comes. It returns to
 // the caller, which may be a handler.
@@ -123,10 +126,20 @@ func wait[T any](t *testing.T, c <-chan T, what string) (v T) {
 	t.Helper()
 	select {
 	case v = <-c:
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		t.Errorf("%s: nothing happens", what)
 	}
 	return v
+}
+
+// tell hands on a message likewise.
+func tell[T any](t *testing.T, c chan<- T, v T, what string) {
+	t.Helper()
+	select {
+	case c <- v:
+	case <-time.After(patience):
+		t.Errorf("%s does not listen", what)
+	}
 }
 
 func send(t *testing.T, client *http.Client, r *http.Request) *http.Response {
@@ -155,13 +168,15 @@ func TestRequestsOnOneConnectionRunAtOnceAndKeepTheirOwnHeaders(t *testing.T) {
 	for _, p := range protocols[1:] {
 		t.Run(p.name, func(t *testing.T) {
 			const n = 8
-			var all sync.WaitGroup
-			all.Add(n)
+			var arrived atomic.Int64
+			all := make(chan bool) // closed when all are there
 			front, client := p.chain(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				assert.Equal(t, p.major, r.ProtoMajor)
 				assert.Equal(t, p.tls, r.TLS != nil)
-				all.Done()
-				all.Wait()
+				if arrived.Add(1) == n {
+					close(all)
+				}
+				wait(t, all, "the other requests")
 				fmt.Fprint(w, r.Header.Get("x-request-id"))
 			}))
 			var calls sync.WaitGroup
@@ -169,7 +184,7 @@ func TestRequestsOnOneConnectionRunAtOnceAndKeepTheirOwnHeaders(t *testing.T) {
 				calls.Go(func() {
 					in := walkthrough()
 					in.Set("x-request-id", fmt.Sprint("request ", i))
-					ctx, cancel := context.WithTimeout(serving(in), time.Minute)
+					ctx, cancel := context.WithTimeout(serving(in), patience)
 					defer cancel()
 					r, err := http.NewRequestWithContext(ctx, http.MethodGet, front, nil)
 					if !assert.NoError(t, err) {
@@ -392,7 +407,7 @@ func TestWhatIsFlushedArrivesBeforeTheHandlerEnds(t *testing.T) {
 			_, err := io.ReadFull(res.Body, b)
 			require.NoError(t, err)
 			assert.Equal(t, part, string(b))
-			read <- true
+			tell(t, read, true, "the handler")
 		}
 		assert.Empty(t, body(t, res))
 	})
@@ -516,7 +531,7 @@ func TestServerSentEventsArriveOneByOneUntilTheClientLeaves(t *testing.T) {
 				require.NoError(t, err)
 				assert.Equal(t, want, line)
 			}
-			read <- i
+			tell(t, read, i, "the handler")
 		}
 		leave()
 		assert.ErrorIs(t, wait(t, left, "the upstream's handler"), context.Canceled)
