@@ -118,7 +118,7 @@ const (
 //     proxy-authenticate, cookie, set-cookie.
 func Custom(names ...string) Family {
 	for _, name := range names {
-		if why := forbidden(strings.ToLower(name)); why != "" {
+		if why := forbidden(name); why != "" {
 			panic(fmt.Sprintf("propagation: cannot relay %q as a custom header: %s", name, why))
 		}
 	}
@@ -139,12 +139,13 @@ func newPrivateFamily(names ...string) Family {
 	return f
 }
 
-// forbidden says why a custom header must not have the lower-case name, or
-// returns "" if it may.
+// forbidden says why a custom header must not have the name, or returns "" if
+// it may.
 func forbidden(name string) string {
 	if !validHeaderName(name) {
 		return "not a header name; use letters, digits and !#$%&'*+-.^_`|~"
 	}
+	name = strings.ToLower(name)
 	if every.index(name) >= 0 {
 		return "it belongs to a family of this package, whose headers travel together; add that family"
 	}
