@@ -34,7 +34,7 @@ func TestImages(t *testing.T) {
 		return
 	}
 	buildah := newBuildah(t, path)
-	buildah.run(t, "bud", "-f", "testdata/images/golang.Dockerfile", "-t", "docker.io/library/golang:1.26", golang(t, busybox))
+	buildah.run(t, "bud", "-f", "testdata/images/golang.Dockerfile", "-t", "localhost/golang:1.26", golang(t, busybox))
 	goroot, proxy := goenv(t, "GOROOT"), modules(t)
 	bud := func(service, image string) []string {
 		return []string{

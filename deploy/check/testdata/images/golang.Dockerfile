@@ -2,4 +2,4 @@
 # busybox for a shell, its CA certificates, and its Go, which is mounted.
 FROM scratch
 COPY . /
-ENV PATH=/usr/local/go/bin:/bin GOROOT=/usr/local/go GOPATH=/go HOME=/root
+ENV PATH=/usr/local/go/bin:/bin GOROOT=/usr/local/go GOPATH=/go
