@@ -96,14 +96,18 @@ func NewContext(ctx context.Context, h Headers) context.Context {
 	if h.mask == 0 && FromContext(ctx).mask == 0 {
 		return ctx
 	}
-	n := newNode(ctx, h.t, h.mask, h.values, false)
-	if h.joined == nil {
+	n := newNode(ctx, h.t, h.mask, h.values, h.joined != nil)
+	in := n.headers.joined
+	if in == nil {
 		return n
 	}
+	// A copy, as of the values: what h points to may be part of the context
+	// that h is from, and would keep all of it in memory.
+	*in = *h.joined
 	if sc := trace.SpanContextFromContext(ctx); !sc.IsValid() {
-		return n.join(h.joined)
-	} else if sc.TraceID() == h.joined.traceID {
-		n.headers.joined = h.joined
+		return n.join(in)
+	} else if sc.TraceID() != in.traceID {
+		n.headers.joined = nil
 	}
 	return n
 }

@@ -7,13 +7,16 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	otelprop "go.opentelemetry.io/otel/propagation"
 
 	"github.com/tracebaton/tracebaton/propagation"
 )
@@ -312,6 +315,17 @@ func TestHeadersThatMustNotBeRelayedPanicAtStartup(t *testing.T) {
 	})
 }
 
+// detach returns a context of work that outlives a request with these headers,
+// and closes collected once nothing else of the request is in memory.
+func detach(h http.Header, collected chan struct{}) context.Context {
+	type key struct{}
+	value := new([1 << 10]byte)
+	runtime.AddCleanup(value, func(c chan struct{}) { close(c) }, collected)
+	ctx := context.WithValue(context.Background(), key{}, value)
+	ctx = propagation.Propagator{}.Extract(ctx, otelprop.HeaderCarrier(h))
+	return propagation.NewContext(context.Background(), propagation.FromContext(ctx))
+}
+
 func TestWorkThatOutlivesTheRequestKeepsItsHeaders(t *testing.T) {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header.Set("x-request-id", "r")
@@ -327,6 +341,26 @@ func TestWorkThatOutlivesTheRequestKeepsItsHeaders(t *testing.T) {
 		assert.Equal(t, "r", propagation.FromContext(ctx).Get("x-request-id"))
 	}
 
+	t.Run("and nothing else of the request is kept in memory", func(t *testing.T) {
+		for _, lines := range [][]string{
+			{"x-request-id: r", "x-b3-traceid: 463ac35c9f6413ad", "x-b3-spanid: a2fb4a1d1a96d312"},
+			{"x-request-id: r", "x-b3-traceid: 463ac35c9f6413ad", "x-b3-spanid: a2fb4a1d1a96d312", "x-b3-sampled: 1",
+				"x-ot-span-context: o", "tracestate: a=1", "b3: 1"},
+		} {
+			collected := make(chan struct{})
+			detached := detach(header(lines...), collected)
+			require.Eventually(t, func() bool {
+				runtime.GC()
+				select {
+				case <-collected:
+					return true
+				default:
+					return false
+				}
+			}, 30*time.Second, time.Millisecond, "%d headers", len(lines))
+			runtime.KeepAlive(detached)
+		}
+	})
 	t.Run("outside any request there is nothing to relay", func(t *testing.T) {
 		call := httptest.NewRequest(http.MethodGet, "/", nil)
 		assert.Same(t, call, propagation.FromContext(context.Background()).Outgoing(call))

@@ -44,10 +44,10 @@ func readB3Multi(h http.Header) Context {
 	return c
 }
 
-// inAnyCase reports whether v is the ASCII word, in any case of ASCII: the long
-// s (\u017f) is no s.
+// inAnyCase reports whether v is the word, in any case. Unicode's case folding,
+// which takes \u017f for an s, makes it longer.
 func inAnyCase(v, word string) bool {
-	return strings.Trim(v, word+strings.ToUpper(word)) == "" && strings.EqualFold(v, word)
+	return len(v) == len(word) && strings.EqualFold(v, word)
 }
 
 // readB3Single reads {trace}-{span}[-{state}[-{parent}]], or a state alone.
