@@ -14,7 +14,7 @@
 // such as that of [http.Get], is an ordinary call.
 //
 // The middleware has the form that chi, gorilla/mux, alice and most others
-// take. For frameworks with a form of their own, Relay is one call of
-// [propagation.Families.Incoming], and Transport one of
+// take. For frameworks with a form of their own, Relay is made of
+// [propagation.Families.Incoming], and Transport of
 // [propagation.Headers.Outgoing].
 package middleware

@@ -8,9 +8,10 @@ import (
 
 // Edge returns middleware for a service that requests reach from outside the
 // mesh: it drops the trace headers of those that accept does not vouch for, so
-// that a stranger joins no trace, decides no sampling and sends no baggage. It
-// drops the headers of f and of every family of package propagation. A nil
-// accept vouches for nobody.
+// that a stranger joins no trace, decides no sampling and sends no baggage. A nil
+// accept vouches for nobody. Dropped are the headers of f, of every family of
+// package propagation and some that order tracing (see [propagation.Families.Strip]);
+// what others your services know must be in f.
 //
 //	families := propagation.Istio().With(propagation.Custom("end-user"))
 //	h := middleware.Edge(families, fromMesh)(middleware.Relay(families)(mux))

@@ -54,10 +54,10 @@ func serveOverTCP(t *testing.T, mw func(http.Handler) http.Handler, in http.Head
 func TestEdgeDropsTheTraceHeadersOfStrangers(t *testing.T) {
 	families := propagation.Of(propagation.Custom("end-user"))
 	in := http.Header{"accept": {"text/html"}, "END-USER": {"admin"}}
-	for _, name := range known(t) {
+	for _, name := range append(known(t), "x-envoy-force-trace", "x-client-trace-id", "jaeger-debug-id", "jaeger-baggage",
+		"uberctx-user", "ot-tracer-traceid", "OT-Baggage-user", "elastic-apm-traceparent") {
 		in[name] = []string{"1", "2"}
 	}
-	all := len(in)
 
 	stranger := func(*http.Request) bool { return false }
 	friend := func(r *http.Request) bool { return strings.HasPrefix(r.RemoteAddr, "127.0.0.1:") }
@@ -71,16 +71,11 @@ func TestEdgeDropsTheTraceHeadersOfStrangers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			seen := serveOverTCP(t, middleware.Edge(families, row.accept), in.Clone())
-			assert.Equal(t, "text/html", seen.Header.Get("accept"))
-			if !row.dropped {
-				assert.GreaterOrEqual(t, len(seen.Header), all)
-				assert.Equal(t, "admin", seen.Header.Get("end-user"))
-				return
-			}
-			for header := range in {
-				if header != "accept" {
-					assert.NotContains(t, seen.Header, http.CanonicalHeaderKey(header))
+			for header, values := range in {
+				if row.dropped && header != "accept" {
+					values = nil
 				}
+				assert.Equal(t, values, seen.Header.Values(header), header)
 			}
 		})
 	}

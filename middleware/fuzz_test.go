@@ -181,9 +181,10 @@ func FuzzEdge(f *testing.F) {
 // sign for kelvin is no k, and a name that has it is not a header's.
 var stranger = func() *regexp.Regexp {
 	names := strings.Fields("x-request-id x-b3-(traceid|spanid|parentspanid|sampled|flags) b3 traceparent tracestate x-ot-span-context baggage " +
-		"x-datadog-(trace-id|parent-id|sampling-priority|origin|tags) sw8(-correlation|-x)? x-cloud-trace-context grpc-trace-bin x-amzn-trace-id uber-trace-id end-user")
+		"x-datadog-(trace-id|parent-id|sampling-priority|origin|tags) sw8(-correlation|-x)? x-cloud-trace-context grpc-trace-bin x-amzn-trace-id uber-trace-id end-user " +
+		"x-envoy-force-trace x-client-trace-id jaeger-(debug-id|baggage) ot-tracer-(traceid|spanid|sampled) elastic-apm-traceparent")
 	var either []byte
-	for _, c := range []byte("^(" + strings.Join(names, "|") + ")$") {
+	for _, c := range []byte("^(" + strings.Join(names, "|") + ")$|^(uberctx|ot-baggage)-") {
 		if 'a' <= c && c <= 'z' {
 			either = append(either, '[', c, c-'a'+'A', ']')
 		} else {

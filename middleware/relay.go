@@ -13,8 +13,9 @@ import (
 // The ResponseWriter and the body pass through untouched. A request that
 // brings none of the headers passes through as it is, at no allocation.
 //
-// The handler gets a copy of the request. Its pattern and its multipart form
-// are known outside afterwards; path values are not.
+// The handler gets a copy of the request, which trailers reach as well. Its
+// pattern and its multipart form are known outside afterwards; path values are
+// not.
 //
 // Put it outside everything that makes calls or logs; of two Relays inside
 // each other, each adds its own families.

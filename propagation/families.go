@@ -94,9 +94,10 @@ func (f Families) Extract(h http.Header) Headers {
 // made of, for routers and frameworks that take middleware of another form.
 //
 // Headers of other families that r's context carries already are kept. The
-// returned request is a shallow copy (see [http.Request.WithContext]): what
-// the handler sets in it, such as the MultipartForm that net/http's server
-// cleans up, is not set in r.
+// returned request is a shallow copy (see [http.Request.WithContext]), and what
+// is set in one of the two is not set in the other: in r, the pattern and the
+// MultipartForm that net/http's server cleans up; in the copy, trailers that the
+// client did not announce, unless r.Trailer is a map, if an empty one, before.
 func (f Families) Incoming(r *http.Request) *http.Request {
 	if ctx, ok := f.table().receive(r.Context(), r.Header, false); ok {
 		return r.WithContext(ctx)
@@ -104,18 +105,21 @@ func (f Families) Incoming(r *http.Request) *http.Request {
 	return r
 }
 
-// Strip returns the incoming request r without its trace headers: those of f,
-// and those of every family of this package, baggage included, whether f has
-// it or not; or r itself, at no allocation, when it brought none of them. It is
-// what the Edge of package middleware is made of.
+// Strip returns the incoming request r without its trace headers, or r itself,
+// at no allocation, when it brought none. These are those of f; those of every
+// family of this package, baggage included, whether f has it or not; what orders
+// Envoy or a Jaeger client to trace (x-envoy-force-trace, x-client-trace-id,
+// jaeger-debug-id); and what else is known of tracers: jaeger-baggage, uberctx-*,
+// ot-tracer-*, ot-baggage-*, elastic-apm-traceparent. It is what the Edge of
+// package middleware is made of.
 //
-// The returned request is a shallow copy with a header map of its own (see
-// [Families.Incoming]). What the context of r carries already stays in it.
+// The returned request is a copy such as that of [Families.Incoming], with a
+// header map of its own. What the context of r carries already stays in it.
 func (f Families) Strip(r *http.Request) *http.Request {
 	var n int
 	t := f.table()
 	for name := range r.Header {
-		if t.index(name) >= 0 || every.index(name) >= 0 {
+		if t.strips(name) {
 			n++
 		}
 	}
@@ -125,11 +129,24 @@ func (f Families) Strip(r *http.Request) *http.Request {
 	in := r.WithContext(r.Context())
 	in.Header = make(http.Header, len(r.Header)-n)
 	for name, values := range r.Header {
-		if t.index(name) < 0 && every.index(name) < 0 {
+		if !t.strips(name) {
 			in.Header[name] = slices.Clip(values)
 		}
 	}
 	return in
+}
+
+// strips reports whether a stranger must not send the named header.
+func (t *table) strips(name string) bool {
+	if strangers.index(name) >= 0 || t.index(name) >= 0 {
+		return true
+	}
+	for _, prefix := range strangersBaggage {
+		if len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 func (f Families) table() *table {

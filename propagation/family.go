@@ -3,6 +3,7 @@ package propagation
 import (
 	"fmt"
 	"net/textproto"
+	"slices"
 	"strings"
 )
 
@@ -71,10 +72,24 @@ var (
 	Jaeger = newFamily("uber-trace-id")
 )
 
-// every is a list of all families above.
-var every = newTable([]Family{
+// builtin are all families above.
+var builtin = []Family{
 	RequestID, B3, W3C, OTSpanContext, Baggage, Datadog, SkyWalking, GoogleCloud, GRPCTraceBin, XRay, Jaeger,
-})
+}
+
+var (
+	every = newTable(builtin)
+
+	// strangers are what a sender that is not trusted must not send: all
+	// families, what Envoy and the Jaeger clients take for an order to trace,
+	// and the headers of tracers that have no family here.
+	strangers = newTable(append(slices.Clone(builtin),
+		newFamily("x-envoy-force-trace", "x-client-trace-id", "jaeger-debug-id", "jaeger-baggage"),
+		newFamily("ot-tracer-traceid", "ot-tracer-spanid", "ot-tracer-sampled", "elastic-apm-traceparent")))
+
+	// strangersBaggage begin the names of headers that hold one item each.
+	strangersBaggage = []string{"uberctx-", "ot-baggage-"}
+)
 
 // The headers of B3 and of W3C by their place in the family.
 const (
