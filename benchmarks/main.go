@@ -158,9 +158,12 @@ func rowOf(name benchfmt.Name) row {
 
 // number writes a measurement as one reads it.
 func number(v float64) string {
-	s := strconv.FormatFloat(v, 'f', 0, 64)
-	if n := len(s); math.Abs(v) >= 1000 {
-		return s[:n-3] + "," + s[n-3:]
+	s := strconv.FormatFloat(math.Abs(v), 'f', 0, 64)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	if v < 0 && s != "0" {
+		return "-" + s
 	}
 	return s
 }

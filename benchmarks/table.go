@@ -105,7 +105,7 @@ func (all *results) peers(w io.Writer, table string) error {
 			cells = append(cells, number(all.over(table, by, unit)))
 		}
 		times := "–" // of next to nothing
-		if reference > all.of(table, baseline, units[0])/3 {
+		if reference > all.of(table, baseline, units[0]) {
 			times = fmt.Sprintf("%.2f", all.over(table, by, units[0])/reference)
 		}
 		t.row(append(cells, times)...)

@@ -164,7 +164,7 @@ func post(ctx context.Context, t *testing.T, target string, body io.Reader) *htt
 	return r
 }
 
-func TestRequestsOnOneConnectionRunAtOnceAndKeepTheirOwnHeaders(t *testing.T) {
+func TestRequestsOverHTTP2RunAtOnceAndKeepTheirOwnHeaders(t *testing.T) {
 	for _, p := range protocols[1:] {
 		t.Run(p.name, func(t *testing.T) {
 			const n = 8

@@ -238,6 +238,12 @@ func TestTheDocsListTheDisagreements(t *testing.T) {
 			rows[c.name] = true
 			assert.Contains(t, listed[c.name], p.name, "the row of %q", c.name)
 		}
+		for name, who := range listed {
+			if strings.Contains(who, p.name) {
+				assert.True(t, slices.ContainsFunc(p.classes, func(c class) bool { return c.name == name }),
+					"the row of %q names %s, which does not differ there", name, p.name)
+			}
+		}
 	}
 	for name := range listed {
 		assert.True(t, rows[name], "%q is listed, and no class", name)
