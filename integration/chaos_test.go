@@ -395,7 +395,7 @@ func TestRequestsUnderWaySurviveSIGTERM(t *testing.T) {
 	}{
 		{"each over a connection of its own", false, 0},
 		{"over connections that are kept", true, 0},
-		{"and no other fails, if it says in time that it is not ready", true, 3 * time.Second},
+		{"and no other fails, if it says in time that it is not ready", true, 10 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := start(t, "OTEL_TRACES_EXPORTER=none", "SHUTDOWN_DELAY="+tt.delay.String())

@@ -4,7 +4,10 @@ package sidecar_test
 
 import (
 	"bufio"
+	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +15,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -141,12 +145,18 @@ func through(t *testing.T, propagators string, header map[string]string) http.He
 // once it listens.
 func start(t *testing.T, upstream, propagators string) (addr string) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for addr == "" {
+		// Below the ports that systems hand out by themselves.
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr = ln.Addr().String()
+		_ = ln.Close()
 	}
-	addr = ln.Addr().String()
-	_ = ln.Close()
 
 	cmd := exec.CommandContext(t.Context(), caddy, "run", "--config", "Caddyfile")
 	cmd.Env = []string{

@@ -205,7 +205,7 @@ var spanHeaders = map[wire.Format][]string{
 // parent asks the service for a span's parent, and waits a little for spans
 // that end after the response was sent.
 func (r *report) parent(span string) (parent string, ok bool) {
-	for deadline := time.Now().Add(time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Second); ; time.Sleep(time.Millisecond) {
 		if parent, ok = r.lab.service.Parent(span); ok || time.Now().After(deadline) {
 			return parent, ok
 		}
