@@ -134,6 +134,10 @@ func never(addr netip.Addr) string {
 		return "a link-local address, which is never allowed"
 	case addr.IsMulticast(), addr == broadcast:
 		return "a multicast address, which is never allowed"
+	case nat64Local.Contains(addr):
+		// RFC 6052 has six places for the IPv4 address, and only the network
+		// knows which one it uses.
+		return "an address of the network's own translator, behind which metadata may be, which is never allowed"
 	}
 	if v4, ok := embedded(addr); ok {
 		return never(v4)
@@ -156,7 +160,7 @@ func embedded(addr netip.Addr) (netip.Addr, bool) {
 	}
 	b := addr.As16()
 	switch {
-	case nat64.Contains(addr), nat64Local.Contains(addr), translated.Contains(addr),
+	case nat64.Contains(addr), translated.Contains(addr),
 		compatible.Contains(addr) && !addr.IsLoopback():
 		return netip.AddrFrom4([4]byte(b[12:16])), true
 	case sixToFour.Contains(addr):

@@ -72,6 +72,7 @@ func TestAddressIsJudged(t *testing.T) {
 		{"Azure's wire server is refused", "0.0.0.0/0", "168.63.129.16", "metadata"},
 		{"metadata is refused through NAT64", "::/0", "64:ff9b::a9fe:a9fe", "metadata"},
 		{"metadata is refused through a NAT64 of one's own", "::/0", "64:ff9b:1::a9fe:a9fe", "metadata"},
+		{"metadata is refused in another place of a NAT64's address", "::/0", "64:ff9b:1:a9fe:a9:fe00::", "metadata"},
 		{"metadata is refused through stateless translation", "::/0", "::ffff:0:169.254.169.254", "metadata"},
 		{"metadata is refused through 6to4", "::/0", "2002:a9fe:a9fe::1", "metadata"},
 		{"metadata is refused as IPv6 that means IPv4", "0.0.0.0/0, ::/0", "::ffff:169.254.169.254", "metadata"},

@@ -16,8 +16,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tracebaton/tracebaton/examples/internal/egress"
 	"golang.org/x/net/idna"
+
+	"github.com/tracebaton/tracebaton/examples/internal/egress"
 )
 
 // Limits bounds a fetch. Zero fields have the defaults.
