@@ -5,9 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"strings"
 	"time"
@@ -101,10 +101,7 @@ func secure(next http.Handler) http.Handler {
 // local reports whether the host of a request, with or without a port, is one
 // that a web page cannot make lead here by DNS.
 func local(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	host = (&url.URL{Host: host}).Hostname()
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true
 	}
