@@ -133,7 +133,7 @@ func TestRoutes(t *testing.T) {
 		{"alice reaches v1 and others v2", "../istio/route-by-user.yaml", "sleep-v1-0", "flaskapp", []string{"/ end-user=alice " + v1, "/ " + v2}},
 		{"half of the calls reach either", "../istio/route-weights.yaml", "sleep-v1-0", "flaskapp", []string{"/ 50% " + v1 + " 50% " + v2}},
 		{"half of the calls wait", "../istio/route-delay.yaml", "sleep-v1-0", "flaskapp", []string{"/ " + v2 + " waits 2s in 50%"}},
-		{"v1 gets a copy of all calls", "../istio/route-mirror.yaml", "sleep-v1-0", "flaskapp", []string{"/ " + v2 + " copied to " + v1 + " in 100%"}},
+		{"v1 gets a copy of all calls", "../istio/route-mirror.yaml", "sleep-v1-0", "flaskapp", []string{"/ " + v2 + " copied to " + v1 + " in 100% not sampled"}},
 		{"from outside two paths are reached", "../istio/gateway.yaml", "istio-ingressgateway-0", "flaskapp.localhost", []string{
 			"=/ " + v2 + " without end-user", "=/env/version " + v2 + " without end-user",
 		}},
@@ -179,6 +179,9 @@ func describe(t testing.TB, r *route.Route) string {
 	}
 	for _, m := range action.GetRequestMirrorPolicies() {
 		words = append(words, fmt.Sprintf("copied to %s in %d%%", m.GetCluster(), m.GetRuntimeFraction().GetDefaultValue().GetNumerator()/10000))
+		if sampled := m.GetTraceSampled(); sampled != nil && !sampled.GetValue() {
+			words = append(words, "not sampled")
+		}
 	}
 	for name, config := range r.GetTypedPerFilterConfig() {
 		if name == "envoy.filters.http.fault" {
