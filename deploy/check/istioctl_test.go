@@ -111,8 +111,14 @@ func TestSidecarsAreInjected(t *testing.T) {
 			for _, d := range after {
 				pod, _ := podOf(t, d)
 				args := make(map[string]string)
+				var config string // of the sidecar
 				for _, c := range append(pod.Spec.InitContainers, pod.Spec.Containers...) {
 					args[c.Name] = strings.Join(c.Args, " ")
+					for _, e := range c.Env {
+						if e.Name == "PROXY_CONFIG" {
+							config = e.Value
+						}
+					}
 				}
 				if d.GetName() == "jaeger" {
 					require.NotContains(t, args, "istio-proxy", "what collects the traces makes none")
@@ -123,6 +129,8 @@ func TestSidecarsAreInjected(t *testing.T) {
 				if tt.excluded != "" {
 					require.Regexp(t, `-o (\S+,)?`+tt.excluded+`\b`, args["istio-init"])
 				}
+				require.Contains(t, config, `"terminationDrainDuration":"30s"`, "the sidecar must outlive the service")
+				require.Greater(t, *pod.Spec.TerminationGracePeriodSeconds, int64(30))
 				// Probes go through the sidecar's agent, or strict mTLS would
 				// refuse the kubelet.
 				require.Contains(t, d.Object["spec"], "template")

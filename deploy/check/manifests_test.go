@@ -12,7 +12,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"istio.io/istio/pkg/config/mesh"
-	"istio.io/istio/pkg/config/validation/agent"
 	"istio.io/istio/pkg/util/protomarshal"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -115,11 +114,10 @@ func checkInstallation(t testing.TB, file string) error {
 	require.NoError(t, err)
 	config, err := json.Marshal(section)
 	require.NoError(t, err)
-	parsed := mesh.DefaultMeshConfig()
-	if err := protomarshal.ApplyJSONStrict(string(config), parsed); err != nil {
+	if err := protomarshal.ApplyJSONStrict(string(config), mesh.DefaultMeshConfig()); err != nil {
 		return err
 	}
-	if _, err := agent.ValidateMeshConfig(parsed); err != nil {
+	if _, err := mesh.ApplyMeshConfigDefaults(string(config)); err != nil {
 		return err
 	}
 	_, warnings, err = istioctl(t, "manifest", "generate", "-f", file)
