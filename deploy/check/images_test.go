@@ -36,13 +36,13 @@ func TestImages(t *testing.T) {
 	buildah := newBuildah(t, path)
 	buildah.run(t, "bud", "-f", "testdata/images/golang.Dockerfile", "-t", "localhost/golang:1.26", golang(t, busybox))
 	goroot, proxy := goenv(t, "GOROOT"), modules(t)
-	bud := func(service, image string) []string {
-		return []string{
+	bud := func(service, image string, args ...string) []string {
+		return append([]string{
 			"bud", "--pull-never", "-f", "../Dockerfile", "-t", image,
 			"--ignorefile", "../Dockerfile.dockerignore", // which Docker finds by its name
 			"--build-arg", "SERVICE=" + service, "--build-arg", "GOPROXY=file:///proxy",
-			"--volume", goroot + ":/usr/local/go:ro", "--volume", proxy + ":/proxy:ro", "../..",
-		}
+			"--volume", goroot + ":/usr/local/go:ro", "--volume", proxy + ":/proxy:ro",
+		}, append(args, "../..")...)
 	}
 
 	for _, tt := range []struct{ service, path, answer string }{
@@ -68,11 +68,17 @@ func TestImages(t *testing.T) {
 		})
 	}
 
-	t.Run("a service that is not there fails the build", func(t *testing.T) {
-		out, err := buildah.command(t, bud("demo", "localhost/tracebaton/demo:dev")...).CombinedOutput()
-		require.Error(t, err)
-		require.Contains(t, string(out), "set --build-arg SERVICE=")
-	})
+	for _, tt := range []struct{ name, service, arch, want string }{
+		{"a service that is not there fails the build", "demo", "amd64", "set --build-arg SERVICE="},
+		{"the compiler is told whom to build for", "sleep", "z80", "unsupported GOOS/GOARCH pair linux/z80"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			args := bud(tt.service, "localhost/tracebaton/broken:dev", "--build-arg", "TARGETARCH="+tt.arch)
+			out, err := buildah.command(t, args...).CombinedOutput()
+			require.Error(t, err)
+			require.Contains(t, string(out), tt.want)
+		})
+	}
 }
 
 // need returns where a command is, or skips the test, and fails it in CI.
