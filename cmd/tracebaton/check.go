@@ -36,9 +36,10 @@ DESCRIPTION
     check in its place: give check an address with -upstream-addr, and leave
     {upstream} out.
 
-    Check makes up to four requests: with headers of every family and a sampled
-    trace, with a trace ID of 64 bits, with a sampling decision alone, and with
-    no trace headers at all.
+    Check makes up to five requests: with headers of every family and a sampled
+    trace, with those formats alone that somebody renewed if he left others as
+    they came, with a trace ID of 64 bits, with a sampling decision alone, and
+    with no trace headers at all.
 
     A service that makes no spans must pass headers on as they are. One that
     does puts its own span into those of B3 and W3C; check finds out which from
@@ -107,7 +108,8 @@ VERDICTS
     re-encoded as a child span
                 rewritten by a service, or a sidecar on the way, that makes a
                 span of its own in the trace that was sent
-    stale       as it was sent, while another format names a new span
+    stale       as it was sent, while another format names a new span: right
+                behind a sidecar, which renews only the format that it speaks
     lost        not there
     changed     there with another value
     invented    there, and not sent
@@ -282,13 +284,14 @@ func custom(name string) (f propagation.Family, err error) {
 
 // check sends the requests and judges what arrives.
 func check(ctx context.Context, f checkFlags, e env) *checkReport {
-	r := &checkReport{URL: f.url, Verdict: "unknown", Faults: []checkFault{}}
+	r := &checkReport{URL: f.url, Verdict: "unknown", Probes: []probe{}, Faults: []checkFault{}}
 	l, err := newLab(f)
 	if err != nil {
 		r.Reason = err.Error()
 		return r
 	}
 	defer l.close()
+	c := &checker{checkReport: r, lab: l, told: make(map[hop.Kind]bool)}
 
 	required := hop.Names(f.families)
 	keep := func(names ...string) []string {
@@ -296,40 +299,22 @@ func check(ctx context.Context, f checkFlags, e env) *checkReport {
 	}
 	everything := hop.NewTrace(e.random).Header(hop.AllNames(f.families)...)
 	override(everything, f)
-	r.Probes = []probe{{Name: "every family", sent: everything}}
-	if len(keep("x-b3-traceid")) > 0 {
+	faults := c.ask(ctx, "every family", everything)
+	renewed, stale := hop.Renewed(r.Probes[0].Headers)
+	if len(stale) > 0 {
+		names := slices.DeleteFunc(slices.Clone(required), func(name string) bool { return slices.Contains(stale, hop.FormatOf(name)) })
+		faults = c.alone(ctx, faults, renewed, stale, hop.NewTrace(e.random).Header(names...))
+	}
+	c.add("every family", faults)
+	// Where B3 is lost, or is not what the service's neighbours speak, what
+	// becomes of B3 alone says nothing more.
+	if len(keep("x-b3-traceid")) > 0 && !slices.Contains(stale, wire.B3Multi) && r.verdict("x-b3-spanid") != hop.Lost {
 		short, decided := hop.NewTrace(e.random).Short(), hop.NewTrace(e.random)
-		r.Probes = append(r.Probes,
-			probe{Name: "a trace ID of 64 bits", sent: short.Header(keep("x-request-id", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled")...)},
-			probe{Name: "a sampling decision alone", sent: decided.Header(keep("x-request-id", "x-b3-sampled")...)})
+		c.judge(ctx, "a trace ID of 64 bits", short.Header(keep("x-request-id", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled")...))
+		c.judge(ctx, "a sampling decision alone", decided.Header(keep("x-request-id", "x-b3-sampled")...))
 	}
-	r.Probes = append(r.Probes, probe{Name: "no trace headers", sent: http.Header{}})
+	c.judge(ctx, "no trace headers", http.Header{})
 
-	told := make(map[hop.Kind]bool)
-	lost := false
-	for i := range r.Probes {
-		p := &r.Probes[i]
-		if err := l.send(ctx, p); err != nil {
-			r.Probes = r.Probes[:i+1]
-			r.Reason = err.Error()
-			if i > 0 {
-				r.Reason = "with " + p.Name + ": " + r.Reason
-			}
-			break
-		}
-		for _, fault := range p.judge(f.families) {
-			// What is lost with all headers is lost with fewer, too, and what
-			// is wrong with a header that came is so when it did not come.
-			if told[fault.Kind] || lost && fault.Kind.Lost() || fault.Kind == hop.NotSent && r.speaksOf(fault.Headers) {
-				continue
-			}
-			r.add(p, fault)
-		}
-		for _, fault := range r.Faults {
-			told[fault.Kind] = true
-			lost = lost || fault.Kind.Lost()
-		}
-	}
 	switch {
 	case len(r.Faults) > 0:
 		r.Verdict = "broken"
@@ -338,6 +323,70 @@ func check(ctx context.Context, f checkFlags, e env) *checkReport {
 	}
 	r.note()
 	return r
+}
+
+// checker sends requests and writes down what they tell.
+type checker struct {
+	*checkReport
+	lab  *lab
+	told map[hop.Kind]bool
+	lost bool
+}
+
+// ask sends a request, unless one before it told nothing, and returns what is
+// wrong with the calls that it led to.
+func (c *checker) ask(ctx context.Context, name string, sent http.Header) []hop.Fault {
+	if c.Reason != "" {
+		return nil
+	}
+	c.Probes = append(c.Probes, probe{Name: name, sent: sent})
+	p := &c.Probes[len(c.Probes)-1]
+	if err := c.lab.send(ctx, p); err != nil {
+		if c.Reason = err.Error(); len(c.Probes) > 1 {
+			c.Reason = "with " + name + ": " + c.Reason
+		}
+		return nil
+	}
+	return p.judge(c.lab.flags.families)
+}
+
+func (c *checker) judge(ctx context.Context, name string, sent http.Header) {
+	c.add(name, c.ask(ctx, name, sent))
+}
+
+func (c *checker) add(name string, faults []hop.Fault) {
+	for _, f := range faults {
+		// What is lost with all headers is lost with fewer, too, and what is
+		// wrong with a header that came is so when it did not come.
+		if c.told[f.Kind] || c.lost && f.Kind.Lost() || f.Kind == hop.NotSent && c.speaksOf(f.Headers) {
+			continue
+		}
+		c.Faults = append(c.Faults, checkFault{
+			Kind: f.Kind, Probe: name, Headers: f.Headers, What: f.What, Rule: f.Rule(), Why: f.Why(), Do: f.Do(),
+		})
+	}
+	for _, f := range c.Faults {
+		c.told[f.Kind] = true
+		c.lost = c.lost || f.Kind.Lost()
+	}
+}
+
+// alone sends the formats that came out renewed without those that came out
+// stale, and returns which of the faults stand. A sidecar renews the format
+// that it speaks, and only check sends it others beside that: if the trace is
+// whole without them, nobody has made a mistake.
+func (c *checker) alone(ctx context.Context, faults []hop.Fault, renewed, stale []wire.Format, sent http.Header) []hop.Fault {
+	name := hop.Formats(renewed) + " alone"
+	found := c.ask(ctx, name, sent)
+	if len(found) > 0 || c.Reason != "" {
+		c.add("every family", faults)
+		c.add(name, found)
+		return nil
+	}
+	c.Notes = append(c.Notes, fmt.Sprintf("Something on the way, a sidecar, a gateway or the service, writes its own span into %s, and passes %s on as sent. "+
+		"That is right where nobody reads %[2]s; else whoever makes that span must renew or remove them all.",
+		hop.Formats(renewed), hop.Formats(stale)))
+	return slices.DeleteFunc(faults, func(f hop.Fault) bool { return f.Kind == hop.Disagree })
 }
 
 // override puts the trace headers that the user gave in place of those of the
@@ -358,12 +407,6 @@ func override(h http.Header, f checkFlags) {
 	}
 }
 
-func (r *checkReport) add(p *probe, f hop.Fault) {
-	r.Faults = append(r.Faults, checkFault{
-		Kind: f.Kind, Probe: p.Name, Headers: f.Headers, What: f.What, Rule: f.Rule(), Why: f.Why(), Do: f.Do(),
-	})
-}
-
 // speaksOf reports whether there are faults of all the headers.
 func (r *checkReport) speaksOf(headers []string) bool {
 	return !slices.ContainsFunc(headers, func(name string) bool {
@@ -371,11 +414,20 @@ func (r *checkReport) speaksOf(headers []string) bool {
 	})
 }
 
+// verdict returns what became of a header in the first request.
+func (r *checkReport) verdict(name string) hop.Verdict {
+	for _, row := range r.Probes[0].Headers {
+		if row.Name == name {
+			return row.Verdict
+		}
+	}
+	return ""
+}
+
 // note adds what is good to know and no fault.
 func (r *checkReport) note() {
-	verdicts := make(map[string]hop.Verdict)
-	for _, row := range r.Probes[0].Headers {
-		verdicts[row.Name] = row.Verdict
+	rows := r.Probes[0].Headers
+	for _, row := range rows {
 		if row.Name == "x-request-id" && len(row.Sent) > 0 {
 			if _, ok := wire.TraceReason(row.Sent[0]); !ok {
 				r.Notes = append(r.Notes, "The x-request-id that you sent is not a UUID: Envoy cannot mark its trace decision in it.")
@@ -384,12 +436,12 @@ func (r *checkReport) note() {
 	}
 	switch {
 	case r.Verdict == "whole":
-	case verdicts["traceparent"] == hop.Reencoded && verdicts["x-b3-traceid"] == hop.Lost:
+	case r.verdict("traceparent") == hop.Reencoded && r.verdict("x-b3-traceid") == hop.Lost:
 		r.Notes = append(r.Notes, "The service speaks W3C only. That is enough where the sidecars speak it (Istio's opentelemetry provider): check it with -families request-id,w3c.")
-	case verdicts["traceparent"] == hop.Lost && (verdicts["x-b3-spanid"] == hop.Reencoded || verdicts["b3"] == hop.Reencoded):
+	case r.verdict("traceparent") == hop.Lost && (r.verdict("x-b3-spanid") == hop.Reencoded || r.verdict("b3") == hop.Reencoded):
 		r.Notes = append(r.Notes, "The service speaks B3 only. That is enough where the sidecars speak it (Istio's zipkin provider): check it with -families request-id,b3.")
 	}
-	if r.Verdict == "whole" && verdicts["x-b3-spanid"] == hop.Reencoded {
+	if _, stale := hop.Renewed(rows); r.Verdict == "whole" && r.verdict("x-b3-spanid") == hop.Reencoded && len(stale) == 0 {
 		r.Notes = append(r.Notes, "A span was made on the way. If the service exports it, the tree is whole; check cannot see that.")
 	}
 }

@@ -100,6 +100,28 @@ func relaying(t *testing.T) string {
 // istio copies the headers of an Istio mesh.
 func istio(out, in http.Header) { propagation.Istio().Extract(in).Inject(out) }
 
+// fromB3 is a tracer that reads b3 and writes x-b3-*, beside a copy loop: a
+// trace that comes in x-b3-* alone ends at it.
+func fromB3(out, in http.Header) {
+	istio(out, in)
+	if v := strings.Split(in.Get("B3"), "-"); len(v) > 1 {
+		out.Set("X-B3-Traceid", v[0])
+	} else if in.Get("X-B3-Traceid") != "" {
+		out.Set("X-B3-Traceid", "0af7651916cd43dd8448eb211c80319c")
+	}
+	if out.Get("X-B3-Spanid") != "" {
+		out.Set("X-B3-Spanid", "0123456789abcdef")
+		out.Del("X-B3-Parentspanid")
+	}
+}
+
+// twoSpans are those of two tracers.
+func twoSpans(out, in http.Header) {
+	if child(out, in); out.Get("B3") != "" {
+		out.Set("B3", in.Get("X-B3-Traceid")+"-00000000000000b3-1")
+	}
+}
+
 // child writes a span of the service's own over the caller's.
 func child(out, in http.Header) {
 	const span = "0123456789abcdef"
@@ -122,17 +144,19 @@ func TestCheckSaysWhatBecameOfTheHeaders(t *testing.T) {
 		status int
 		faults string
 	}{
-		"whole, relayed":             {nil, nil, 0, ""},
-		"whole, as a child span":     {child, nil, 0, ""},
-		"whole, of other families":   {func(out, in http.Header) { propagation.Of(propagation.Custom("end-user")).Extract(in).Inject(out) }, []string{"-families", "end-user", "-H", "end-user: Jason"}, 0, ""},
-		"everything lost":            {func(_, _ http.Header) {}, nil, 1, "all-lost"},
-		"all but x-request-id lost":  {func(out, in http.Header) { out["X-Request-Id"] = in["X-Request-Id"] }, nil, 1, "only-request-id"},
-		"a trace of its own":         {otherTrace, nil, 1, "new-trace lost"},
-		"a trace ID of 64 bits grew": {padded, nil, 1, "padded"},
-		"the parent is missing":      {func(out, in http.Header) { istio(out, in); out.Del("X-B3-Parentspanid") }, nil, 1, "parent-lost"},
-		"sampled 0 invented":         {func(out, in http.Header) { istio(out, in); invent(out) }, nil, 1, "sampled-0-invented"},
-		"b3 and x-b3 disagree":       {func(out, in http.Header) { child(out, in); out["B3"] = in["B3"] }, nil, 1, "disagree"},
-		"a request ID of its own":    {func(out, in http.Header) { istio(out, in); out.Set("X-Request-Id", "req-0001") }, nil, 1, "request-id-changed request-id-not-a-uuid"},
+		"whole, relayed":              {nil, nil, 0, ""},
+		"whole, as a child span":      {child, nil, 0, ""},
+		"whole, of other families":    {func(out, in http.Header) { propagation.Of(propagation.Custom("end-user")).Extract(in).Inject(out) }, []string{"-families", "end-user", "-H", "end-user: Jason"}, 0, ""},
+		"everything lost":             {func(_, _ http.Header) {}, nil, 1, "all-lost"},
+		"all but x-request-id lost":   {func(out, in http.Header) { out["X-Request-Id"] = in["X-Request-Id"] }, nil, 1, "only-request-id"},
+		"a trace of its own":          {otherTrace, nil, 1, "new-trace lost"},
+		"a trace ID of 64 bits grew":  {padded, nil, 1, "padded"},
+		"the parent is missing":       {func(out, in http.Header) { istio(out, in); out.Del("X-B3-Parentspanid") }, nil, 1, "parent-lost"},
+		"sampled 0 invented":          {func(out, in http.Header) { istio(out, in); invent(out) }, nil, 1, "sampled-0-invented"},
+		"b3 and x-b3 disagree":        {twoSpans, nil, 1, "disagree disagree"},
+		"b3 left as it came":          {func(out, in http.Header) { child(out, in); out["B3"] = in["B3"] }, nil, 0, ""},
+		"renewed from another format": {fromB3, nil, 1, "disagree new-trace"},
+		"a request ID of its own":     {func(out, in http.Header) { istio(out, in); out.Set("X-Request-Id", "req-0001") }, nil, 1, "request-id-changed request-id-not-a-uuid"},
 		"headers arrive empty": {func(out, in http.Header) {
 			for _, name := range []string{"X-Request-Id", "X-B3-Traceid", "X-B3-Spanid", "X-B3-Parentspanid", "X-B3-Sampled", "X-B3-Flags", "B3", "Traceparent", "Tracestate", "X-Ot-Span-Context"} {
 				out.Set(name, in.Get(name))
@@ -171,6 +195,97 @@ func TestCheckSaysWhatBecameOfTheHeaders(t *testing.T) {
 				kinds += " " + f.Kind
 			}
 			assert.Equal(t, test.faults, strings.TrimSpace(kinds))
+		})
+	}
+}
+
+// sidecar makes a span of each request to a service, or of each of its calls,
+// and renews or begins the trace in one format, whatever else there is.
+type sidecar struct {
+	next  http.RoundTripper
+	renew func(http.Header)
+}
+
+func (s sidecar) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	s.renew(r.Header)
+	return s.next.RoundTrip(r)
+}
+
+func (s sidecar) before(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.renew(r.Header)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// zipkin is a sidecar's tracer that speaks x-b3-*.
+func zipkin(h http.Header) {
+	if h.Get("X-B3-Traceid") == "" {
+		h.Set("X-B3-Traceid", "0af7651916cd43dd8448eb211c80319c")
+	} else if span := h.Get("X-B3-Spanid"); span != "" {
+		h.Set("X-B3-Parentspanid", span)
+	}
+	h.Set("X-B3-Spanid", "b7ad6b7169203331")
+	if h.Get("X-B3-Sampled") == "" {
+		h.Set("X-B3-Sampled", "1")
+	}
+}
+
+// otel is one that speaks W3C and samples nothing by itself.
+func otel(h http.Header) {
+	trace, flags := "0af7651916cd43dd8448eb211c80319c", "00"
+	if v := strings.Split(h.Get("Traceparent"), "-"); len(v) == 4 {
+		trace, flags = v[1], v[3]
+	}
+	h.Set("Traceparent", "00-"+trace+"-b7ad6b7169203331-"+flags)
+}
+
+func TestAServiceThatRelaysIsWholeBehindSidecarsThatRenewOneFormat(t *testing.T) {
+	tests := map[string]struct {
+		renew   func(http.Header)
+		gateway bool
+		flags   []string
+		note    string
+	}{
+		"x-b3-* only":                      {zipkin, false, nil, "writes its own span into x-b3-*, and passes b3 and traceparent on as sent"},
+		"x-b3-* only, as help says to ask": {zipkin, false, []string{"-families", "request-id,b3"}, "writes its own span into x-b3-*, and passes b3 on as sent"},
+		"x-b3-* only, at a gateway":        {zipkin, true, nil, "writes its own span into x-b3-*, and passes b3 and traceparent on as sent"},
+		"traceparent only":                 {otel, false, nil, "writes its own span into traceparent, and passes x-b3-* and b3 on as sent"},
+		"traceparent only, at a gateway":   {otel, true, nil, "writes its own span into traceparent, and passes x-b3-* and b3 on as sent"},
+		"traceparent, as help says to ask": {otel, false, []string{"-families", "request-id,w3c"}, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			client := &http.Client{Transport: &middleware.Transport{Base: sidecar{http.DefaultTransport, test.renew}}}
+			if test.gateway {
+				client.Transport = &middleware.Transport{}
+			}
+			service := middleware.Relay(propagation.Istio())(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				call(w, r, client, nil)
+			}))
+			if test.gateway {
+				service = sidecar{renew: test.renew}.before(service)
+			}
+			s := httptest.NewServer(service)
+			t.Cleanup(s.Close)
+			stdout, _, status := tracebaton(t, "", append(append([]string{"check"}, test.flags...), s.URL+"/fetch?url={upstream}")...)
+			assert.Equal(t, statusWhole, status, stdout)
+			assert.Contains(t, strings.Join(strings.Fields(stdout), " "), test.note)
+		})
+	}
+}
+
+// A service whose own headers are lost is broken behind any sidecar.
+func TestASidecarDoesNotHideALoss(t *testing.T) {
+	for name, renew := range map[string]func(http.Header){"x-b3-*": zipkin, "traceparent": otel} {
+		t.Run(name, func(t *testing.T) {
+			client := &http.Client{Transport: sidecar{http.DefaultTransport, renew}}
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { call(w, r, client, nil) }))
+			t.Cleanup(s.Close)
+			stdout, _, status := tracebaton(t, "", "check", s.URL+"/fetch?url={upstream}")
+			assert.Equal(t, statusBroken, status, stdout)
+			assert.Contains(t, stdout, name+" names another trace than the one that was sent")
 		})
 	}
 }

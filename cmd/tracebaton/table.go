@@ -136,8 +136,11 @@ func paintRow(e env, line string, row hop.Row) string {
 	}
 	at := strings.LastIndex(line, string(row.Verdict))
 	color := red
-	if row.Verdict == hop.Relayed || row.Verdict == hop.Reencoded {
+	switch row.Verdict {
+	case hop.Relayed, hop.Reencoded:
 		color = green
+	case hop.Stale:
+		color = amber
 	}
 	return line[:at] + e.paint(color, line[at:]) + "\n"
 }

@@ -18,6 +18,47 @@ var members = map[wire.Format][]string{
 // traceHeaders are those that a new position in a trace replaces.
 var traceHeaders = slices.Concat(members[wire.B3Multi], members[wire.B3Single], members[wire.W3C], []string{"tracestate"})
 
+// FormatOf returns the format of B3 or W3C that the header belongs to, or "".
+func FormatOf(header string) wire.Format {
+	if header == "tracestate" {
+		return wire.W3C
+	}
+	for f, names := range members {
+		if slices.Contains(names, header) {
+			return f
+		}
+	}
+	return ""
+}
+
+// Renewed returns the formats that arrived with a new span if others arrived
+// as they were sent beside them, and those others.
+func Renewed(rows []Row) (renewed, stale []wire.Format) {
+	for _, r := range rows {
+		switch r.Name {
+		case "x-b3-spanid", "b3", "traceparent":
+		default:
+			continue
+		}
+		switch {
+		case len(r.Arrived) > 0 && r.Verdict == Reencoded:
+			renewed = append(renewed, FormatOf(r.Name))
+		case r.Verdict == Stale:
+			stale = append(stale, FormatOf(r.Name))
+		}
+	}
+	return renewed, stale
+}
+
+// Formats returns their names as a list in a sentence.
+func Formats(formats []wire.Format) string {
+	words := make([]string, len(formats))
+	for i, f := range formats {
+		words[i] = string(f)
+	}
+	return And(words)
+}
+
 func b3(f wire.Format) bool { return f == wire.B3Multi || f == wire.B3Single }
 
 // positions compares what B3 and W3C said of the trace when they were sent and
