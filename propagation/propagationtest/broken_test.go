@@ -373,6 +373,16 @@ func TestABrokenServiceFailsWithTheMessageThatNamesItsFault(t *testing.T) {
 			"the span that calls hangs from the caller's: the span in x-b3-* hangs from a root of the service's own, not from the caller's span",
 			false,
 		},
+		"never answers": {
+			loop(func(_, _ http.Header) { select {} }),
+			"cannot test the service: the service did not answer GET /: ",
+			false,
+		},
+		"answers once": {
+			once(),
+			"propagationtest: the service answers no more: what comes after was not tested",
+			false,
+		},
 		"does not call anybody": {
 			propagationtest.Service{Handler: func(string, *http.Client) http.Handler { return http.NotFoundHandler() }, Path: "/fetch"},
 			`cannot test the service: the service answered GET /fetch with 404 Not Found ("404 page not found") and did not call its upstream`,
@@ -418,6 +428,13 @@ func inOnePlace() propagationtest.Service {
 			next.ServeHTTP(w, r)
 		})
 	}}
+}
+
+// once is a service that runs out of something with its first request.
+func once() propagationtest.Service {
+	connection := make(chan struct{}, 1)
+	connection <- struct{}{}
+	return loop(func(out, in http.Header) { <-connection; all(out, in) })
 }
 
 func firstWins() propagationtest.Service {

@@ -159,7 +159,7 @@ var cases = []testCase{
 		beyond: true,
 		run: func(l *lab, r *report) {
 			p := l.probe(newTrace(), l.names()...)
-			p.answer = redirect(p.at(l.upstream.Listener.Addr().String(), "/again"))
+			p.answer = redirect(p.at(l.upstream.addr, "/again"))
 			if r.send(p); len(p.arrived()) == 1 {
 				r.skip("the service does not follow redirects")
 			}
@@ -395,7 +395,7 @@ func concurrent(l *lab, r *report) {
 	for i := range probes {
 		p := l.probe(newTrace(), l.names()...)
 		probes[i] = p
-		again := redirect(p.at(l.upstream.Listener.Addr().String(), "/again"))
+		again := redirect(p.at(l.upstream.addr, "/again"))
 		p.answer = func(w http.ResponseWriter, req *http.Request, n int) {
 			if n == 0 {
 				select {

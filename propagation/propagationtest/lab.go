@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strconv"
@@ -33,15 +32,16 @@ const probeHeader = "Propagationtest-Probe"
 type lab struct {
 	service  Service
 	want     hop.Expect
-	upstream *httptest.Server
-	server   *httptest.Server // nil if the service runs already
-	url      string           // of the service
+	upstream *server
+	server   *server // nil if the service runs already
+	url      string  // of the service
 	base     *transport
 	client   *http.Client // as the service has it
 	caller   *http.Client
 
 	always map[string]bool // faults of any call, by their keys
 	lost   bool            // one of them is that nothing of the trace arrives
+	silent int             // how many requests in a row were not answered in time
 
 	mu     sync.Mutex
 	probes []*probe
@@ -63,7 +63,10 @@ func newLab(s Service) (*lab, error) {
 	l := &lab{service: s, url: strings.TrimSuffix(s.URL, "/")}
 	l.want = hop.Expect{Families: s.Families, Sidecars: s.URL != ""}
 	l.want.Spans = map[Spans]hop.Spans{NoSpans: hop.NoSpans, DroppedSpans: hop.DroppedSpans, OwnSpans: hop.OwnSpans}[s.Spans]
-	l.upstream = httptest.NewServer(http.HandlerFunc(l.serveUpstream))
+	var err error
+	if l.upstream, err = serve(http.HandlerFunc(l.serveUpstream)); err != nil {
+		return nil, err
+	}
 	if s.Match != nil {
 		if !s.Match(l.outgoing(l.upstream.URL)) {
 			l.close()
@@ -79,9 +82,12 @@ func newLab(s Service) (*lab, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	if s.Handler != nil {
-		l.base = newTransport(l, l.upstream.Listener.Addr().String())
+		l.base = newTransport(l, l.upstream.addr)
 		l.client = &http.Client{Transport: l.base}
-		l.server = httptest.NewServer(l.mark(s.Handler(l.upstream.URL, l.client)))
+		if l.server, err = serve(l.mark(s.Handler(l.upstream.URL, l.client))); err != nil {
+			l.close()
+			return nil, err
+		}
 		l.url = l.server.URL
 	}
 	if err := l.plainCall(); err != nil {
@@ -114,8 +120,7 @@ func key(f hop.Fault) string { return string(f.Kind) + f.What + strings.Join(f.H
 
 func (l *lab) close() {
 	if l.server != nil {
-		l.server.CloseClientConnections()
-		l.server.Close()
+		l.server.close()
 	}
 	if l.base != nil {
 		l.base.CloseIdleConnections()
@@ -123,9 +128,28 @@ func (l *lab) close() {
 	if l.caller != nil {
 		l.caller.CloseIdleConnections()
 	}
-	l.upstream.CloseClientConnections()
-	l.upstream.Close()
+	l.upstream.close()
 }
+
+// server is a server on a loopback address that can be closed while a handler
+// never returns, for which httptest.Server waits.
+type server struct {
+	URL, addr string
+	http      *http.Server
+}
+
+func serve(h http.Handler) (*server, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("propagationtest: cannot listen on a loopback address: %w", err)
+	}
+	addr := listener.Addr().String()
+	s := &server{URL: "http://" + addr, addr: addr, http: &http.Server{Handler: h, ReadHeaderTimeout: patience}}
+	go func() { _ = s.http.Serve(listener) }()
+	return s, nil
+}
+
+func (s *server) close() { _ = s.http.Close() }
 
 // driven reports whether the kit can make calls as the service makes them.
 func (l *lab) driven() bool {

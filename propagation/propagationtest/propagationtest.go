@@ -107,7 +107,8 @@ const (
 // tested: then the error says that, and nothing else.
 //
 // Test takes as long as the service for some 80 requests, 32 of them at once,
-// and waits 10 seconds at most for each.
+// and waits 10 seconds at most for each. Where two in a row are not answered by
+// then, it makes no more.
 func Test(s Service) error {
 	l, err := newLab(s)
 	if err != nil {
@@ -118,6 +119,9 @@ func Test(s Service) error {
 	explained := make(map[string]bool)
 	for _, c := range l.cases() {
 		errs = append(errs, l.run(c, explained).errs...)
+	}
+	if l.gaveUp() {
+		errs = append(errs, errors.New("propagationtest: "+gaveUp+": what comes after was not tested"))
 	}
 	return errors.Join(errs...)
 }

@@ -2,6 +2,7 @@ package propagationtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -31,6 +32,8 @@ func (l *lab) run(c testCase, explained map[string]bool) *report {
 		r.skip("the service does not promise " + c.needs[0])
 	case c.drives && !l.driven():
 		r.skip("the service does not replace the Transport of the client that it is given")
+	case l.gaveUp():
+		r.skip(gaveUp)
 	case c.beyond && l.lost:
 		r.skip("the headers do not arrive in the first place")
 	default:
@@ -47,12 +50,33 @@ func (r *report) errorf(format string, args ...any) {
 
 // send sends the probe and judges the calls that are made of it.
 func (r *report) send(p *probe) bool {
-	if err := p.do(context.Background()); err != nil {
-		r.errorf("%w", err)
+	if !r.do(p) {
 		return false
 	}
 	r.judge(p)
 	return true
+}
+
+// gaveUp is what becomes of a service that hangs: each request more would only
+// take its time.
+const gaveUp = "the service answers no more"
+
+func (l *lab) gaveUp() bool { return l.silent >= 2 }
+
+// do sends the probe, unless the service answers no more, and reports whether
+// there is something to judge.
+func (r *report) do(p *probe) bool {
+	if r.lab.gaveUp() {
+		return false
+	}
+	err := p.do(context.Background())
+	if r.lab.silent++; !errors.Is(err, context.DeadlineExceeded) {
+		r.lab.silent = 0
+	}
+	if err != nil {
+		r.errorf("%w", err)
+	}
+	return err == nil
 }
 
 // during sends the probe, and makes calls with the context of the service's
@@ -69,8 +93,7 @@ func (r *report) during(p *probe, calls func(ctx context.Context)) {
 			}
 		}
 	}
-	if err := p.do(context.Background()); err != nil {
-		r.errorf("%w", err)
+	if !r.do(p) {
 		return
 	}
 	<-done
