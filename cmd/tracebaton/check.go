@@ -97,8 +97,9 @@ OPTIONS
     -json
         Write a JSON object, with all values whole, in place of the table: url,
         verdict (whole, broken, unknown), reason (if unknown), probes (name,
-        status, calls, headers) and faults (kind, probe, headers, what, rule,
-        why, do).
+        status, calls, call, headers), faults (kind, probe, headers, what, rule,
+        why, do) and notes. Of several calls, call is the one that most is wrong
+        with.
 
     -h
         Write this text.
@@ -146,7 +147,8 @@ EXAMPLES
             -upstream-url "http://$POD_IP:9000" \
             'http://flaskapp/fetch_with_trace?url={upstream}'
 
-    One whose upstream is set in its configuration, here to localhost:9000:
+    One whose upstream is set in its configuration, here to localhost:9000, and
+    is called by nobody else meanwhile:
 
         tracebaton check -upstream-addr :9000 http://localhost:8080/productpage
 
@@ -171,7 +173,7 @@ type checkReport struct {
 	URL     string       `json:"url"`
 	Verdict string       `json:"verdict"`
 	Reason  string       `json:"reason,omitempty"`
-	Probes  []probe      `json:"probes"`
+	Probes  []*probe     `json:"probes"`
 	Faults  []checkFault `json:"faults"`
 	Notes   []string     `json:"notes,omitempty"`
 }
@@ -284,7 +286,7 @@ func custom(name string) (f propagation.Family, err error) {
 
 // check sends the requests and judges what arrives.
 func check(ctx context.Context, f checkFlags, e env) *checkReport {
-	r := &checkReport{URL: f.url, Verdict: "unknown", Probes: []probe{}, Faults: []checkFault{}}
+	r := &checkReport{URL: f.url, Verdict: "unknown", Probes: []*probe{}, Faults: []checkFault{}}
 	l, err := newLab(f)
 	if err != nil {
 		r.Reason = err.Error()
@@ -297,23 +299,24 @@ func check(ctx context.Context, f checkFlags, e env) *checkReport {
 	keep := func(names ...string) []string {
 		return slices.DeleteFunc(names, func(name string) bool { return !slices.Contains(required, name) })
 	}
-	everything := hop.NewTrace(e.random).Header(hop.AllNames(f.families)...)
-	override(everything, f)
-	faults := c.ask(ctx, "every family", everything)
-	renewed, stale := hop.Renewed(r.Probes[0].Headers)
+	everything := &probe{Name: "every family", trace: hop.NewTrace(e.random)}
+	everything.sent = everything.trace.Header(hop.AllNames(f.families)...)
+	override(everything.sent, f)
+	faults := c.ask(ctx, everything)
+	renewed, stale := hop.Renewed(everything.Headers)
 	if len(stale) > 0 {
 		names := slices.DeleteFunc(slices.Clone(required), func(name string) bool { return slices.Contains(stale, hop.FormatOf(name)) })
-		faults = c.alone(ctx, faults, renewed, stale, hop.NewTrace(e.random).Header(names...))
+		faults = c.alone(ctx, faults, renewed, stale, made(hop.Formats(renewed)+" alone", hop.NewTrace(e.random), names))
 	}
-	c.add("every family", faults)
+	c.add(everything, faults)
 	// Where B3 is lost, or is not what the service's neighbours speak, what
 	// becomes of B3 alone says nothing more.
 	if len(keep("x-b3-traceid")) > 0 && !slices.Contains(stale, wire.B3Multi) && r.verdict("x-b3-spanid") != hop.Lost {
 		short, decided := hop.NewTrace(e.random).Short(), hop.NewTrace(e.random)
-		c.judge(ctx, "a trace ID of 64 bits", short.Header(keep("x-request-id", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled")...))
-		c.judge(ctx, "a sampling decision alone", decided.Header(keep("x-request-id", "x-b3-sampled")...))
+		c.judge(ctx, made("a trace ID of 64 bits", short, keep("x-request-id", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled")))
+		c.judge(ctx, made("a sampling decision alone", decided, keep("x-request-id", "x-b3-sampled")))
 	}
-	c.judge(ctx, "no trace headers", http.Header{})
+	c.judge(ctx, made("no trace headers", hop.Trace{}, nil))
 
 	switch {
 	case len(r.Faults) > 0:
@@ -333,28 +336,30 @@ type checker struct {
 	lost bool
 }
 
+// made returns a probe with the named headers for the trace.
+func made(name string, t hop.Trace, names []string) *probe {
+	return &probe{Name: name, trace: t, sent: t.Header(names...)}
+}
+
 // ask sends a request, unless one before it told nothing, and returns what is
 // wrong with the calls that it led to.
-func (c *checker) ask(ctx context.Context, name string, sent http.Header) []hop.Fault {
+func (c *checker) ask(ctx context.Context, p *probe) []hop.Fault {
 	if c.Reason != "" {
 		return nil
 	}
-	c.Probes = append(c.Probes, probe{Name: name, sent: sent})
-	p := &c.Probes[len(c.Probes)-1]
+	c.Probes = append(c.Probes, p)
 	if err := c.lab.send(ctx, p); err != nil {
 		if c.Reason = err.Error(); len(c.Probes) > 1 {
-			c.Reason = "with " + name + ": " + c.Reason
+			c.Reason = "with " + p.Name + ": " + c.Reason
 		}
 		return nil
 	}
-	return p.judge(c.lab.flags.families)
+	return c.lab.judge(p)
 }
 
-func (c *checker) judge(ctx context.Context, name string, sent http.Header) {
-	c.add(name, c.ask(ctx, name, sent))
-}
+func (c *checker) judge(ctx context.Context, p *probe) { c.add(p, c.ask(ctx, p)) }
 
-func (c *checker) add(name string, faults []hop.Fault) {
+func (c *checker) add(p *probe, faults []hop.Fault) {
 	for _, f := range faults {
 		// What is lost with all headers is lost with fewer, too, and what is
 		// wrong with a header that came is so when it did not come.
@@ -362,7 +367,7 @@ func (c *checker) add(name string, faults []hop.Fault) {
 			continue
 		}
 		c.Faults = append(c.Faults, checkFault{
-			Kind: f.Kind, Probe: name, Headers: f.Headers, What: f.What, Rule: f.Rule(), Why: f.Why(), Do: f.Do(),
+			Kind: f.Kind, Probe: p.Name, Headers: f.Headers, What: f.What, Rule: f.Rule(), Why: f.Why(), Do: f.Do(),
 		})
 	}
 	for _, f := range c.Faults {
@@ -375,12 +380,11 @@ func (c *checker) add(name string, faults []hop.Fault) {
 // stale, and returns which of the faults stand. A sidecar renews the format
 // that it speaks, and only check sends it others beside that: if the trace is
 // whole without them, nobody has made a mistake.
-func (c *checker) alone(ctx context.Context, faults []hop.Fault, renewed, stale []wire.Format, sent http.Header) []hop.Fault {
-	name := hop.Formats(renewed) + " alone"
-	found := c.ask(ctx, name, sent)
+func (c *checker) alone(ctx context.Context, faults []hop.Fault, renewed, stale []wire.Format, p *probe) []hop.Fault {
+	found := c.ask(ctx, p)
 	if len(found) > 0 || c.Reason != "" {
-		c.add("every family", faults)
-		c.add(name, found)
+		c.add(c.Probes[0], faults)
+		c.add(p, found)
 		return nil
 	}
 	c.Notes = append(c.Notes, fmt.Sprintf("Something on the way, a sidecar, a gateway or the service, writes its own span into %s, and passes %s on as sent. "+
@@ -433,6 +437,9 @@ func (r *checkReport) note() {
 				r.Notes = append(r.Notes, "The x-request-id that you sent is not a UUID: Envoy cannot mark its trace decision in it.")
 			}
 		}
+	}
+	if p := r.Probes[0]; p.carried != "" && len(r.Faults) > 0 && r.Faults[0].Kind.AllLost() {
+		r.Notes = append(r.Notes, fmt.Sprintf("Another call carried the trace: %s. If %s is not made for the request, as a health check is not, it is right without.", printable(p.carried), printable(p.Call)))
 	}
 	switch {
 	case r.Verdict == "whole":

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -421,13 +422,87 @@ func TestCheckCanBeTheUpstreamThatAServiceIsSetUpWith(t *testing.T) {
 	defer s.Close()
 	stdout, _, status := tracebaton(t, "", "check", "-upstream-addr", addr, "-d", `{"a":1}`, "-H", "Authorization: Bearer abc", "-H", "Host: bookinfo", s.URL)
 	assert.Equal(t, statusBroken, status)
-	assert.Contains(t, stdout, "called its upstream twice. This is call 2:")
+	assert.Contains(t, stdout, "called its upstream twice. This is call 2, GET /reviews/0:")
 	assert.Contains(t, stdout, "None of the headers arrived")
 	r := <-got
 	assert.Equal(t, http.MethodPost, r.Method)
 	assert.Equal(t, "bookinfo", r.Host)
 	assert.Equal(t, "Bearer abc", r.Header.Get("Authorization"))
 	assert.Equal(t, "application/json", r.Header.Get("Content-Type"))
+}
+
+// configured runs a service that is set up with the address of its upstream,
+// and returns check's arguments for it.
+func configured(t *testing.T, handler func(upstream string) http.Handler) []string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := l.Addr().String()
+	require.NoError(t, l.Close())
+	s := httptest.NewServer(handler("http://" + addr))
+	t.Cleanup(s.Close)
+	return []string{"check", "-upstream-addr", addr, s.URL}
+}
+
+func get(url string, write func(out, in http.Header), in http.Header) {
+	req, _ := http.NewRequest(http.MethodGet, url, nil)
+	write(req.Header, in)
+	if res, err := http.DefaultClient.Do(req); err == nil {
+		_ = res.Body.Close()
+	}
+}
+
+func TestACallForTheRequestBeforeIsNotTakenForOneOfThis(t *testing.T) {
+	var before http.Header
+	stdout, _, status := tracebaton(t, "", configured(t, func(upstream string) http.Handler {
+		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if before != nil {
+				get(upstream+"/audit", istio, before) // work in the background may be as late as this
+			}
+			get(upstream+"/reviews", istio, r.Header)
+			before = r.Header
+		})
+	})...)
+	assert.Equal(t, statusWhole, status, stdout)
+}
+
+func TestAServiceThatKeepsTheFirstHeadersMixesRequestsUp(t *testing.T) {
+	keep := func() func(out, in http.Header) {
+		var once sync.Once
+		var first http.Header
+		return func(out, in http.Header) {
+			once.Do(func() { first = in })
+			istio(out, first)
+		}
+	}
+	for name, args := range map[string][]string{
+		"set up with its upstream": configured(t, func(upstream string) http.Handler {
+			write := keep()
+			return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { get(upstream, write, r.Header) })
+		}),
+		"told its upstream": {"check", serve(t, keep())},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stdout, _, status := tracebaton(t, "", args...)
+			assert.Equal(t, statusBroken, status, stdout)
+			assert.Contains(t, strings.Join(strings.Fields(stdout), " "), "1 fault: 1. x-request-id, x-b3-traceid, x-b3-spanid, x-b3-parentspanid, b3, traceparent, tracestate and x-ot-span-context arrived with the value of another request (with a trace ID of 64 bits)")
+		})
+	}
+}
+
+func TestACallWithoutATraceBesideOneWithItIsNamed(t *testing.T) {
+	args := configured(t, func(upstream string) http.Handler {
+		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			get(upstream+"/healthz", func(_, _ http.Header) {}, nil)
+			get(upstream+"/reviews", istio, r.Header)
+		})
+	})
+	stdout, _, status := tracebaton(t, "", args...)
+	assert.Equal(t, statusBroken, status, stdout)
+	assert.Contains(t, stdout, "called its upstream twice. This is call 1, GET /healthz:")
+	assert.Contains(t, strings.Join(strings.Fields(stdout), " "), "Note: Another call carried the trace: GET /reviews. If GET /healthz is not made for the request, as a health check is not, it is right without.")
+	stdout, _, _ = tracebaton(t, "", append([]string{"check", "-json"}, args[1:]...)...)
+	assert.Contains(t, stdout, `"call": "GET /healthz"`)
 }
 
 func TestTheServiceIsToldTheURLThatItCanReach(t *testing.T) {

@@ -61,7 +61,7 @@ func (p *probe) writeTable(b *bytes.Buffer, e env) {
 	fmt.Fprintf(b, "The service answered %d %s in %s and called its upstream %s.",
 		p.Status, http.StatusText(p.Status), p.took.Round(time.Millisecond), times(p.Calls))
 	if p.Calls > 1 {
-		fmt.Fprintf(b, " This is call %d:", p.shown+1)
+		fmt.Fprintf(b, " This is call %d, %s:", p.shown+1, shorten(printable(p.Call), 60))
 	}
 	b.WriteString("\n\n")
 	var cells bytes.Buffer
@@ -160,7 +160,7 @@ func value(values []string) string {
 	return v
 }
 
-func names(probes []probe) []string {
+func names(probes []*probe) []string {
 	var names []string
 	for _, p := range probes {
 		names = append(names, p.Name)

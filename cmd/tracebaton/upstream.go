@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/tracebaton/tracebaton/internal/hop"
-	"github.com/tracebaton/tracebaton/propagation"
 )
 
 // background is how long a call may come after the answer.
@@ -31,10 +30,18 @@ type lab struct {
 	server   *http.Server
 	url      string // of the upstream, as the service sees it
 
-	mu      sync.Mutex
-	current string
-	calls   []http.Header
-	called  chan struct{} // closed with the first of calls
+	mu     sync.Mutex
+	probes []*probe // the last is under way
+	calls  []upstreamCall
+	others []upstreamCall // those that carry headers of an earlier probe
+	astray string         // the first call for another path than the service was told
+	called chan struct{}  // closed with the first of calls
+}
+
+// upstreamCall is one that the upstream got.
+type upstreamCall struct {
+	name   string // method and path
+	header http.Header
 }
 
 // probe is one request to the service and what came of it.
@@ -42,12 +49,29 @@ type probe struct {
 	Name    string    `json:"name"`
 	Status  int       `json:"status,omitempty"`
 	Calls   int       `json:"calls"`
-	Headers []hop.Row `json:"headers,omitempty"` // of the call that shows most
+	Call    string    `json:"call,omitempty"`    // the one that shows most
+	Headers []hop.Row `json:"headers,omitempty"` // of that call
 
+	trace   hop.Trace // that sent is made of
 	sent    http.Header
-	arrived []http.Header
-	shown   int // which of arrived Headers are of
+	arrived []upstreamCall
+	shown   int    // which of arrived Call is
+	carried string // another call, that the trace arrived with
 	took    time.Duration
+}
+
+// owns reports whether v is a value of the probe's trace, or one that it was
+// sent with and that is long enough to be nobody else's.
+func (p *probe) owns(v string) bool {
+	if p.trace.ID != "" && p.trace.In(v) {
+		return true
+	}
+	for _, values := range p.sent {
+		if len(v) >= 16 && slices.Contains(values, v) {
+			return true
+		}
+	}
+	return false
 }
 
 func newLab(f checkFlags) (*lab, error) {
@@ -80,16 +104,47 @@ func (l *lab) close() { _ = l.server.Close() }
 
 // ServeHTTP is what the service calls.
 func (l *lab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	call := upstreamCall{name: r.Method + " " + r.URL.Path, header: r.Header.Clone()}
 	l.mu.Lock()
-	// Whoever else calls, such as a health check, was not told the path.
-	if l.current != "" && (!l.told() || strings.Contains(r.URL.Path, l.current)) {
+	switch {
+	case len(l.probes) == 0:
+	case l.told() && !strings.Contains(r.URL.Path, l.token()):
+		// Whoever else calls, such as a health check, was not told the path.
+		if l.astray == "" {
+			l.astray = call.name
+		}
+	case !l.told() && l.late(call):
+		l.others = append(l.others, call)
+	default:
 		if len(l.calls) == 0 {
 			close(l.called)
 		}
-		l.calls = append(l.calls, r.Header.Clone())
+		l.calls = append(l.calls, call)
 	}
 	l.mu.Unlock()
 	_, _ = io.WriteString(w, "tracebaton: ok\n")
+}
+
+// token is the path of the probe that is under way.
+func (l *lab) token() string { return "/tracebaton-" + strconv.Itoa(len(l.probes)) }
+
+// late reports whether a call carries what an earlier probe was sent with, for
+// which the service may work on in the background.
+func (l *lab) late(c upstreamCall) bool {
+	foreign := l.foreign(l.probes[len(l.probes)-1])
+	for _, name := range hop.AllNames(l.flags.families) {
+		if slices.ContainsFunc(c.header.Values(name), foreign) {
+			return true
+		}
+	}
+	return false
+}
+
+// foreign returns whether a value is of another probe than p.
+func (l *lab) foreign(p *probe) func(string) bool {
+	return func(v string) bool {
+		return !p.owns(v) && slices.ContainsFunc(l.probes, func(q *probe) bool { return q != p && q.owns(v) })
+	}
 }
 
 // told reports whether the service is told where its upstream is.
@@ -98,10 +153,9 @@ func (l *lab) told() bool { return strings.Contains(l.flags.url, "{upstream}") }
 // send makes the request and returns an error if that tells nothing.
 func (l *lab) send(ctx context.Context, p *probe) error {
 	l.mu.Lock()
-	n, _ := strconv.Atoi(strings.TrimPrefix(l.current, "/tracebaton-"))
-	l.current = "/tracebaton-" + strconv.Itoa(n+1)
-	l.calls, l.called = nil, make(chan struct{})
-	called, token := l.called, l.current
+	l.probes = append(l.probes, p)
+	l.calls, l.others, l.astray, l.called = nil, nil, "", make(chan struct{})
+	called, token := l.called, l.token()
 	l.mu.Unlock()
 
 	ctx, cancel := context.WithTimeout(ctx, l.flags.timeout)
@@ -121,12 +175,16 @@ func (l *lab) send(ctx context.Context, p *probe) error {
 	select {
 	case <-called:
 	case <-time.After(background):
-		return l.notCalled(res, string(body))
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p.arrived = l.calls
-	p.Calls = len(p.arrived)
+	// Nobody but a service that mixes requests up has only others' headers.
+	if p.arrived = l.calls; len(p.arrived) == 0 {
+		p.arrived = l.others
+	}
+	if p.Calls = len(p.arrived); p.Calls == 0 {
+		return l.notCalled(res, string(body))
+	}
 	return nil
 }
 
@@ -211,13 +269,19 @@ func (l *lab) reach() string {
 	return fmt.Sprintf("if it runs elsewhere, it cannot reach %s: say with -upstream-addr and -upstream-url where it can", l.url)
 }
 
-// judge compares what was sent with what arrived, and returns what is wrong
-// with the call of which most is.
-func (p *probe) judge(families propagation.Families) (faults []hop.Fault) {
-	for i, arrived := range p.arrived {
-		rows, found := hop.Compare(p.sent, arrived, hop.Expect{Families: families, Spans: hop.AnySpans, Sidecars: true})
+// judge compares what the probe sent with what arrived, and returns what is
+// wrong with the call of which most is.
+func (l *lab) judge(p *probe) (faults []hop.Fault) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	want := hop.Expect{Families: l.flags.families, Spans: hop.AnySpans, Sidecars: true, Foreign: l.foreign(p)}
+	for i, call := range p.arrived {
+		rows, found := hop.Compare(p.sent, call.header, want)
 		if i == 0 || len(found) > len(faults) {
-			p.Headers, p.shown, faults = rows, i, found
+			p.Headers, p.Call, p.shown, faults = rows, call.name, i, found
+		}
+		if !slices.ContainsFunc(found, func(f hop.Fault) bool { return f.Kind.AllLost() }) {
+			p.carried = call.name
 		}
 	}
 	return faults

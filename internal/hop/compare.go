@@ -181,6 +181,12 @@ func (c *comparison) values() {
 	}
 	if len(foreign) > 0 {
 		c.fault(Mixed, are(foreign, "arrived with the value of another request"), foreign...)
+		for _, r := range foreign {
+			// What came along and has no ID in it is that request's, too.
+			if f := FormatOf(r.Name); f != "" {
+				settle(c.open(Invented, members[f]...), "")
+			}
+		}
 	}
 	if len(cased) > 0 {
 		c.fault(Case, are(cased, "arrived in another case"), cased...)

@@ -171,7 +171,7 @@ func TestABrokenServiceFailsWithTheMessageThatNamesItsFault(t *testing.T) {
 					return base.RoundTrip(r.WithContext(context.Background()))
 				})
 			}),
-			"the call was made with a context that does not come from the request's, such as context.Background()",
+			"the call, GET /, was made with a context that does not come from the request's, such as context.Background()",
 			false,
 		},
 		"generates a new request ID": {
@@ -371,6 +371,19 @@ func TestABrokenServiceFailsWithTheMessageThatNamesItsFault(t *testing.T) {
 		"hangs its spans from nothing": {
 			parent(loop(func(out, in http.Header) { all(out, in); child(out, "b3", "traceparent") }), func(string) (string, bool) { return "", true }),
 			"the span that calls hangs from the caller's: the span in x-b3-* hangs from a root of the service's own, not from the caller's span",
+			false,
+		},
+		"looks after its upstream meanwhile": {
+			relaying(nil, func(base http.RoundTripper) http.RoundTripper {
+				return roundTripFunc(func(r *http.Request) (*http.Response, error) {
+					health, _ := http.NewRequest(http.MethodGet, "http://"+r.URL.Host+"/healthz", nil)
+					if res, err := base.RoundTrip(health); err == nil {
+						_ = res.Body.Close()
+					}
+					return base.RoundTrip(r)
+				})
+			}),
+			"the call, GET /healthz, was made with a context that does not come from the request's",
 			false,
 		},
 		"never answers": {

@@ -505,7 +505,7 @@ func unchanged(l *lab, r *report) {
 			}
 		}
 		if slices.Sort(added); len(added) > 0 {
-			r.fault(p, p.sent, req.Header, hop.Fault{
+			r.fault(p.sent, call{header: req.Header}, hop.Fault{
 				Kind: hop.Mutated, Headers: added, What: fmt.Sprintf("the caller's request was changed: it has %s now", hop.And(added)),
 			})
 		}
@@ -530,7 +530,7 @@ func ancestry(l *lab, r *report) {
 		for _, c := range p.arrived() {
 			for _, o := range wire.Read(c.header) {
 				if spanHeaders[o.Format] != nil && o.HasIDs() && o.Span != t.Span {
-					r.descends(p, c.header, o, t.Span)
+					r.descends(p, c, o, t.Span)
 				}
 			}
 		}

@@ -28,6 +28,9 @@ const outside = "outside.example"
 // everything that is the service's.
 const probeHeader = "Propagationtest-Probe"
 
+// detached is its value on calls whose context is of no request.
+const detached = "detached"
+
 // lab is a service with the kit before and behind it.
 type lab struct {
 	service  Service
@@ -179,19 +182,20 @@ type probe struct {
 	served chan struct{} // closed when the service's handler has returned
 	called chan struct{} // closed with the first call
 
-	mu       sync.Mutex
-	over     bool
-	calls    []call
-	detached bool            // a call was made with a context that is not the request's
-	ctx      context.Context // of the last call
-	status   int
-	body     string
+	mu     sync.Mutex
+	over   bool
+	calls  []call
+	ctx    context.Context // of the last call
+	status int
+	body   string
 }
 
 type call struct {
-	host   string
-	path   string
-	header http.Header
+	host     string
+	path     string
+	name     string // method and path
+	detached bool   // it was made with a context that is not the request's
+	header   http.Header
 }
 
 // probe returns a request with the named headers for the trace.
@@ -344,20 +348,15 @@ func newTransport(l *lab, addr string) *transport {
 }
 
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	p, ok := r.Context().Value(probeKey{}).(*probe)
-	if !ok {
-		if p = t.lab.only(); p != nil {
-			p.mu.Lock()
-			p.detached = true
-			p.mu.Unlock()
-		}
-		return t.Transport.RoundTrip(r)
+	id := detached
+	if p, ok := r.Context().Value(probeKey{}).(*probe); ok {
+		id = p.id
+		p.mu.Lock()
+		p.ctx = r.Context()
+		p.mu.Unlock()
 	}
-	p.mu.Lock()
-	p.ctx = r.Context()
-	p.mu.Unlock()
 	out := r.Clone(r.Context())
-	out.Header.Set(probeHeader, p.id)
+	out.Header.Set(probeHeader, id)
 	return t.Transport.RoundTrip(out)
 }
 
@@ -387,10 +386,12 @@ func (l *lab) serveUpstream(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this call belongs to no request of the kit", http.StatusNotFound)
 		return
 	}
+	c := call{host: r.Host, path: r.URL.Path, name: r.Method + " " + r.URL.Path, detached: r.Header.Get(probeHeader) == detached}
 	r.Header.Del(probeHeader)
+	c.header = r.Header.Clone()
 	p.mu.Lock()
 	n := len(p.calls)
-	p.calls = append(p.calls, call{host: r.Host, path: r.URL.Path, header: r.Header.Clone()})
+	p.calls = append(p.calls, c)
 	p.mu.Unlock()
 	if n == 0 {
 		close(p.called)

@@ -126,7 +126,7 @@ func (r *report) judge(p *probe) {
 		want.Foreign = r.lab.foreign(p)
 		_, faults := hop.Compare(p.sent, c.header, want)
 		for _, f := range faults {
-			r.fault(p, p.sent, c.header, f)
+			r.fault(p.sent, c, f)
 		}
 	}
 }
@@ -144,7 +144,8 @@ func (l *lab) foreign(p *probe) func(string) bool {
 // override judges a call that had the named headers before the service's
 // client got it.
 func (r *report) override(q *probe, names []string, none bool) {
-	arrived := q.arrived()[0].header
+	made := q.arrived()[0]
+	arrived := made.header
 	var family []string // what must not be added
 	for _, f := range hop.Known {
 		if all := hop.Names(propagation.Of(f.Family)); slices.Contains(all, names[0]) {
@@ -174,7 +175,7 @@ func (r *report) override(q *probe, names []string, none bool) {
 	default:
 		what = fmt.Sprintf("the caller set %s, and %s did not arrive", hop.And(names), hop.And(lost))
 	}
-	r.fault(q, q.sent, arrived, hop.Fault{Kind: hop.Overridden, Headers: family, What: what})
+	r.fault(q.sent, made, hop.Fault{Kind: hop.Overridden, Headers: family, What: what})
 }
 
 // child reports whether a whole child span's headers arrived: who makes spans
@@ -193,12 +194,12 @@ func (r *report) leak(p *probe, c call) {
 		}
 	}
 	if len(leaked) > 0 {
-		r.fault(p, p.sent, c.header, hop.Fault{Kind: hop.Leaked, Headers: leaked, What: fmt.Sprintf("%s arrived at %s", hop.And(leaked), outside)})
+		r.fault(p.sent, c, hop.Fault{Kind: hop.Leaked, Headers: leaked, What: fmt.Sprintf("%s arrived at %s", hop.And(leaked), outside)})
 	}
 }
 
 // descends follows the span that arrived up to the caller's.
-func (r *report) descends(p *probe, arrived http.Header, o wire.Context, caller string) {
+func (r *report) descends(p *probe, c call, o wire.Context, caller string) {
 	for at := o.Span; ; {
 		parent, ok := r.parent(at)
 		f := hop.Fault{Headers: spanHeaders[o.Format]}
@@ -215,7 +216,7 @@ func (r *report) descends(p *probe, arrived http.Header, o wire.Context, caller 
 			at = parent
 			continue
 		}
-		r.fault(p, p.sent, arrived, f)
+		r.fault(p.sent, c, f)
 		return
 	}
 }
@@ -236,7 +237,7 @@ func (r *report) parent(span string) (parent string, ok bool) {
 }
 
 // fault reports a fault, once however many calls show it.
-func (r *report) fault(p *probe, sent, arrived http.Header, f hop.Fault) {
+func (r *report) fault(sent http.Header, c call, f hop.Fault) {
 	key := key(f)
 	if r.c.beyond && r.lab.always[key] {
 		return
@@ -249,11 +250,11 @@ func (r *report) fault(p *probe, sent, arrived http.Header, f hop.Fault) {
 	r.seen[key] = e
 	for _, name := range f.Headers {
 		e.sent = append(e.sent, lines(name, sent)...)
-		e.arrived = append(e.arrived, lines(name, arrived)...)
+		e.arrived = append(e.arrived, lines(name, c.header)...)
 	}
-	p.mu.Lock()
-	e.detached = p.detached
-	p.mu.Unlock()
+	if c.detached {
+		e.detached = c.name
+	}
 	if kind := "fault " + string(f.Kind); !r.explained[kind] {
 		r.explained[kind] = true
 		e.rule, e.matters, e.do = f.Rule(), f.Why(), f.Do()
@@ -278,7 +279,7 @@ type problem struct {
 	fault                  hop.Fault
 	sent, arrived          []string
 	times                  int
-	detached               bool
+	detached               string // the call, if its context was of no request
 	rule, matters, do, why string // empty if explained before
 }
 
@@ -303,8 +304,8 @@ func (e *problem) Error() string {
 		block("sent:", e.sent)
 		block("arrived:", e.arrived)
 	}
-	if e.detached {
-		line("seen:", "the call was made with a context that does not come from the request's, such as context.Background()")
+	if e.detached != "" {
+		line("seen:", "the call, "+e.detached+", was made with a context that does not come from the request's, such as context.Background(); one that is made for no request, such as a health check, must be left out of the test")
 	}
 	line("rule:", e.rule)
 	line("why:", e.matters)
