@@ -158,6 +158,11 @@ func TestCheckSaysWhatBecameOfTheHeaders(t *testing.T) {
 		"b3 left as it came":          {func(out, in http.Header) { child(out, in); out["B3"] = in["B3"] }, nil, 0, ""},
 		"renewed from another format": {fromB3, nil, 1, "disagree new-trace"},
 		"a request ID of its own":     {func(out, in http.Header) { istio(out, in); out.Set("X-Request-Id", "req-0001") }, nil, 1, "request-id-changed request-id-not-a-uuid"},
+		"a request ID made of letters where none came in": {func(out, in http.Header) {
+			if istio(out, in); out.Get("X-Request-Id") == "" {
+				out.Set("X-Request-Id", "01JD5Y8Q2VZC4R6T")
+			}
+		}, nil, 1, "request-id-not-a-uuid"},
 		"headers arrive empty": {func(out, in http.Header) {
 			for _, name := range []string{"X-Request-Id", "X-B3-Traceid", "X-B3-Spanid", "X-B3-Parentspanid", "X-B3-Sampled", "X-B3-Flags", "B3", "Traceparent", "Tracestate", "X-Ot-Span-Context"} {
 				out.Set(name, in.Get(name))

@@ -46,8 +46,8 @@ type Expect struct {
 	Families propagation.Families
 	Spans    Spans
 
-	// Sidecars says that proxies may be on the way, which give each request an
-	// ID and write their trace reason into it.
+	// Sidecars says that proxies may be on the way, which write their trace
+	// reason into request IDs.
 	Sidecars bool
 
 	// Foreign reports whether a value belongs to another request. Nil knows
@@ -103,7 +103,7 @@ func (c *comparison) add(name string, required bool) {
 		r.Verdict, r.settled = Relayed, true
 	case len(r.Arrived) == 0:
 		r.Verdict = Lost
-	case len(r.Sent) == 0:
+	case len(r.Sent) == 0, slices.Equal(r.Sent, []string{""}):
 		r.Verdict = Invented
 	default:
 		r.Verdict = Changed
@@ -270,15 +270,15 @@ func (c *comparison) requestID() {
 	is := r.Arrived[0]
 	_, uuid := wire.TraceReason(is)
 	switch {
-	case !c.want.Sidecars || len(r.Arrived) > 1:
+	case len(r.Arrived) > 1:
 	case r.Verdict == Invented && uuid:
-		r.settled = true // a sidecar gives one to every request
-		return
-	case r.Verdict == Changed && wire.SameRequest(r.Sent[0], is):
+		r.settled = true // what a sidecar does, too
+	case r.Verdict == Invented:
+		c.fault(RequestIDNotUUID, "the x-request-id that was made where none came in is not a UUID", r)
+	case r.Verdict == Changed && c.want.Sidecars && wire.SameRequest(r.Sent[0], is):
 		r.Verdict, r.settled = Relayed, true
-		return
 	}
-	if r.Verdict == Changed {
+	if !r.settled && r.Verdict == Changed {
 		c.fault(RequestIDChanged, "x-request-id arrived as another ID", r)
 		if !uuid {
 			c.fault(RequestIDNotUUID, "the new x-request-id is not a UUID", r)

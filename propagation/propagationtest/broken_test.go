@@ -179,6 +179,15 @@ func TestABrokenServiceFailsWithTheMessageThatNamesItsFault(t *testing.T) {
 			"x-request-id alone arrives: the new x-request-id is not a UUID",
 			false,
 		},
+		"makes up a request ID of letters": {
+			loop(func(out, in http.Header) {
+				if all(out, in); out.Get("x-request-id") == "" {
+					out.Set("x-request-id", "req-"+newID(8))
+				}
+			}),
+			"where nothing came in, nothing is invented: the x-request-id that was made where none came in is not a UUID",
+			false,
+		},
 		"keeps a stale b3 beside fresh x-b3-*": {
 			own(loop(func(out, in http.Header) { all(out, in); child(out, "traceparent") })),
 			"headers of all families arrive together: b3 arrived as sent, beside x-b3-* and traceparent, which names a new span",

@@ -74,6 +74,14 @@ func TestAServiceThatCopiesByHandPassesWhereItCopiesEverything(t *testing.T) {
 	assert.NoError(t, propagationtest.Test(loop(all)))
 }
 
+func TestAServiceMayMakeARequestIDWhereNoneCameIn(t *testing.T) {
+	assert.NoError(t, propagationtest.Test(loop(func(out, in http.Header) {
+		if all(out, in); out.Get("x-request-id") == "" {
+			out.Set("x-request-id", "5c1e3d0d-5a1e-4c4b-8a59-"+newID(12))
+		}
+	})))
+}
+
 func TestAServiceThatRunsAlreadyIsTestedOverTheNetwork(t *testing.T) {
 	client := &http.Client{Transport: &middleware.Transport{}}
 	server := httptest.NewServer(middleware.Relay(propagation.Istio())(fetch("", client)))
