@@ -351,7 +351,7 @@ func TestABrokenServiceFailsWithTheMessageThatNamesItsFault(t *testing.T) {
 			false,
 		},
 		"forgets them when the response is out": {
-			untilResponse(),
+			keeping(func(*kept) {}, func(k *kept, _ *http.Request) { k.drop() }),
 			"work that goes on after the response keeps them: none of the headers arrived",
 			false,
 		},
@@ -394,6 +394,49 @@ func TestABrokenServiceFailsWithTheMessageThatNamesItsFault(t *testing.T) {
 			}),
 			"the call, GET /healthz, was made with a context that does not come from the request's",
 			false,
+		},
+		"uses the headers up with the first call": {
+			keeping((*kept).drop, func(*kept, *http.Request) {}),
+			"two calls for one request carry the same: none of the headers arrived",
+			false,
+		},
+		"lets go of the headers when the caller does": {
+			keeping(func(*kept) {}, func(k *kept, r *http.Request) {
+				if r.Context().Err() != nil {
+					k.drop()
+				}
+			}),
+			"a caller that goes away changes nothing: none of the headers arrived",
+			true,
+		},
+		"drops a decision without IDs": {
+			loop(func(out, in http.Header) {
+				if all(out, in); out.Get("x-b3-traceid") == "" {
+					out.Del("x-b3-sampled")
+				}
+			}),
+			"a sampling decision without IDs is passed on: x-b3-sampled was lost",
+			true,
+		},
+		"writes a parent of zeros": {
+			loop(func(out, in http.Header) {
+				if all(out, in); out.Get("x-b3-spanid") != "" && out.Get("x-b3-parentspanid") == "" {
+					out.Set("x-b3-parentspanid", "0000000000000000")
+				}
+			}),
+			"a span without a parent gets none: x-b3-parentspanid arrived and was not sent",
+			true,
+		},
+		"passes on empties": {
+			loop(func(out, in http.Header) {
+				for _, name := range walkthrough {
+					for _, v := range in.Values(name) {
+						out.Add(name, v)
+					}
+				}
+			}),
+			"an empty header is not passed on: x-request-id, x-b3-traceid,",
+			true,
 		},
 		"never answers": {
 			loop(func(_, _ http.Header) { select {} }),
@@ -506,31 +549,38 @@ func loseOnRedirect() propagationtest.Service {
 	return s
 }
 
-// untilResponse keeps the headers in the context only as long as the request
-// is served.
-func untilResponse() propagationtest.Service {
+// kept are the headers of a request for as long as its service keeps them.
+type kept struct {
+	mu sync.Mutex
+	h  http.Header
+}
+
+func (k *kept) drop() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.h = nil
+}
+
+// keeping is a service that adds to each call what it keeps of the request. It
+// says when a call was made, and when the request has been served.
+func keeping(called func(*kept), served func(*kept, *http.Request)) propagationtest.Service {
 	type key struct{}
-	type kept struct {
-		mu sync.Mutex
-		h  http.Header
-	}
 	return propagationtest.Service{Handler: func(upstream string, client *http.Client) http.Handler {
 		base := client.Transport
 		client.Transport = roundTripFunc(func(r *http.Request) (*http.Response, error) {
 			r = r.Clone(r.Context())
 			k := r.Context().Value(key{}).(*kept)
 			k.mu.Lock()
-			all(r.Header, k.h)
+			propagation.Istio().Extract(k.h).Inject(r.Header)
 			k.mu.Unlock()
+			called(k)
 			return base.RoundTrip(r)
 		})
 		next := fetch(upstream, client)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			k := &kept{h: r.Header}
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), key{}, k)))
-			k.mu.Lock()
-			k.h = nil
-			k.mu.Unlock()
+			served(k, r)
 		})
 	}}
 }

@@ -432,8 +432,16 @@ func concurrent(l *lab, r *report) {
 
 func cancelled(l *lab, r *report) {
 	p := l.probe(newTrace(), l.names()...)
-	gone := make(chan struct{})
-	p.answer = func(http.ResponseWriter, *http.Request, int) { <-gone }
+	gone, noticed := make(chan struct{}), make(chan struct{})
+	p.answer = func(_ http.ResponseWriter, req *http.Request, n int) {
+		select {
+		case <-gone:
+		case <-req.Context().Done():
+			if n == 0 {
+				close(noticed)
+			}
+		}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		select {
@@ -443,6 +451,12 @@ func cancelled(l *lab, r *report) {
 		cancel()
 	}()
 	err := p.do(ctx)
+	// What the service does when it notices is to be seen, before an answer
+	// overtakes that. Not every service looks.
+	select {
+	case <-noticed:
+	case <-time.After(patience / 5):
+	}
 	close(gone)
 	if !errors.Is(err, context.Canceled) {
 		r.errorf("a caller that goes away: %w", cmpError(err, "the service answered before it was answered"))
