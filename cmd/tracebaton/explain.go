@@ -284,6 +284,7 @@ func (x *explanation) opaque(h http.Header) {
 	say("x-ot-span-context", "The context of Envoy's OpenTracing tracers, which only they can read.")
 	say("baggage", "Data of the application's own, for every service on the way. It says nothing of the trace.")
 	say("x-datadog-origin", "Where Datadog's trace began. It belongs to x-datadog-trace-id.")
+	say("x-datadog-tags", "Datadog's tags of the trace. They belong to x-datadog-trace-id.")
 	say("sw8-correlation", "SkyWalking's baggage. It belongs to sw8.")
 	say("sw8-x", "SkyWalking's extensions. It belongs to sw8.")
 }

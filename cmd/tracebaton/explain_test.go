@@ -38,7 +38,7 @@ func TestExplainSaysWhatHeadersMean(t *testing.T) {
 		"every family, of one span": {[]string{
 			requestID, "x-b3-traceid: " + traceID, "x-b3-spanid: " + spanID, "x-b3-sampled: 1", "b3: " + traceID + "-" + spanID + "-1",
 			"traceparent: 00-" + traceID + "-" + spanID + "-01", "x-ot-span-context: abc", "baggage: tenant=blue",
-			"x-datadog-trace-id: 5208512171318403364", "x-datadog-parent-id: 11744061942159299346", "x-datadog-sampling-priority: 1", "x-datadog-origin: synthetics",
+			"x-datadog-trace-id: 5208512171318403364", "x-datadog-parent-id: 11744061942159299346", "x-datadog-sampling-priority: 1", "x-datadog-origin: synthetics", "x-datadog-tags: _dd.p.tid=463ac35c9f6413ad",
 			"sw8: 1-VFJBQ0VJRA==-U0VHTUVOVElE-3-c2VydmljZQ==-aW5zdGFuY2U=-L2VuZHBvaW50-ZXhhbXBsZS5jb206ODA=", "sw8-correlation: a:b", "sw8-x: 0-1",
 			"x-cloud-trace-context: " + traceID + "/11744061942159299346;o=1", "grpc-trace-bin: AABGOsNcn2QTrUhIWjlTu2EkAaL7Sh0altMSAgE",
 			"x-amzn-trace-id: Root=1-463ac35c-9f6413ad48485a3953bb6124;Parent=" + spanID + ";Sampled=1", "uber-trace-id: " + traceID + ":" + spanID + ":0:1",
@@ -141,6 +141,9 @@ func FuzzExplain(f *testing.F) {
 	f.Add(`{"headers":{"B3":["d","\u001b[31m"],"Traceparent":"00-\u202e"}}`)
 	f.Add("tracestate: a=1,b\x9b31m=2\nbaggage: \x1b]0;title\x07\nx-request-id: \u202e")
 	f.Add("sw8: 1-G1szMW0=-G1szMW0=-3-a-b-c-d\nuber-trace-id: 1:2:3:4")
+	for _, name := range known() {
+		f.Add(name + ": 1")
+	}
 	f.Fuzz(func(t *testing.T, dump string) {
 		stdout, stderr, status := tracebaton(t, dump, "explain")
 		if status == statusUnknown {
