@@ -361,6 +361,11 @@ func (c *checker) judge(ctx context.Context, p *probe) { c.add(p, c.ask(ctx, p))
 
 func (c *checker) add(p *probe, faults []hop.Fault) {
 	for _, f := range faults {
+		if f.Kind == hop.OneFormat && slices.Equal(f.Headers, []string{"b3"}) {
+			// Sidecars write the other.
+			c.Notes = append(c.Notes, "b3 did not arrive, and x-b3-* did. That is enough unless somebody sends b3 alone.")
+			continue
+		}
 		// What is lost with all headers is lost with fewer, too, and what is
 		// wrong with a header that came is so when it did not come.
 		if c.told[f.Kind] || c.lost && f.Kind.Lost() || f.Kind == hop.NotSent && c.speaksOf(f.Headers) {

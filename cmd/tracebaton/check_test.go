@@ -163,6 +163,8 @@ func TestCheckSaysWhatBecameOfTheHeaders(t *testing.T) {
 				out.Set("X-Request-Id", "01JD5Y8Q2VZC4R6T")
 			}
 		}, nil, 1, "request-id-not-a-uuid"},
+		"x-b3 without b3": {func(out, in http.Header) { istio(out, in); out.Del("B3") }, []string{"-families", "request-id,b3"}, 0, ""},
+		"b3 without x-b3": {func(out, in http.Header) { istio(out, in); keep(out, "B3", "X-Request-Id") }, []string{"-families", "request-id,b3"}, 1, "one-format"},
 		"headers arrive empty": {func(out, in http.Header) {
 			for _, name := range []string{"X-Request-Id", "X-B3-Traceid", "X-B3-Spanid", "X-B3-Parentspanid", "X-B3-Sampled", "X-B3-Flags", "B3", "Traceparent", "Tracestate", "X-Ot-Span-Context"} {
 				out.Set(name, in.Get(name))

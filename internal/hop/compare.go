@@ -230,7 +230,7 @@ func (c *comparison) rest() {
 		c.fault(OnlyRequestID, "everything but x-request-id was lost", lost...)
 	default:
 		var torn, missing []*Row
-		for _, r := range lost {
+		for _, r := range c.oneFormat(lost) {
 			if c.torn(r.Name) {
 				torn = append(torn, r)
 			} else {
@@ -250,6 +250,43 @@ func (c *comparison) rest() {
 	if invented := c.open(Invented); len(invented) > 0 {
 		c.fault(NotSent, are(invented, "arrived and was not sent", "arrived and were not sent"), invented...)
 	}
+}
+
+// oneFormat finds a format of B3 that was lost while the other arrived, which
+// says the same. It returns what else was lost.
+func (c *comparison) oneFormat(lost []*Row) []*Row {
+	for gone, came := range map[wire.Format]wire.Format{wire.B3Single: wire.B3Multi, wire.B3Multi: wire.B3Single} {
+		of := func(r *Row) bool { return slices.Contains(members[gone], r.Name) }
+		arrived := slices.ContainsFunc(c.rows, func(r *Row) bool { return of(r) && len(r.Arrived) > 0 })
+		if !c.whole(came) || arrived || !slices.ContainsFunc(lost, of) {
+			continue
+		}
+		var rows []*Row
+		for _, r := range lost {
+			if of(r) {
+				rows = append(rows, r)
+			}
+		}
+		c.fault(OneFormat, fmt.Sprintf("%s was lost, and %s arrived", gone, came), rows...)
+		return slices.DeleteFunc(lost, of)
+	}
+	return lost
+}
+
+// whole reports whether the format arrived with all headers that were sent, but
+// for those of which a fault speaks.
+func (c *comparison) whole(f wire.Format) bool {
+	arrived := false
+	for _, name := range members[f] {
+		switch r := c.row(name); {
+		case r == nil || len(r.Sent) == 0:
+		case len(r.Arrived) > 0:
+			arrived = true
+		case !r.settled:
+			return false
+		}
+	}
+	return arrived
 }
 
 // torn reports whether something of the header's family arrived.

@@ -15,6 +15,7 @@ const (
 	OnlyRequestID    Kind = "only-request-id"
 	Missing          Kind = "lost"
 	Torn             Kind = "torn"
+	OneFormat        Kind = "one-format"
 	OtherTrace       Kind = "new-trace"
 	Padded           Kind = "padded"
 	Truncated        Kind = "truncated"
@@ -71,6 +72,11 @@ var advice = map[Kind][3]string{
 		"A family travels whole or not at all.",
 		"Its headers mean something together only: what is left names no place in the trace, or another one.",
 		"Copy the whole family or none of it: in Go, replace a loop over names by middleware.Relay and middleware.Transport.",
+	},
+	OneFormat: {
+		"A family travels whole or not at all.",
+		"Both formats of B3 say the same, and one is enough for who reads both. A trace that comes in the other alone ends here.",
+		"Copy both: in Go, replace a loop over names by middleware.Relay and middleware.Transport.",
 	},
 	OtherTrace: {
 		"The trace ID of the request is the trace ID of its calls.",
