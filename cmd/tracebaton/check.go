@@ -193,7 +193,12 @@ func runCheck(ctx context.Context, args []string, e env) int {
 	var families string
 	fs := flag.NewFlagSet("check", flag.ContinueOnError)
 	fs.StringVar(&families, "families", "request-id,b3,w3c,ot", "")
-	fs.Func("H", "", func(s string) error { return addHeader(&f.header, s) })
+	fs.Func("H", "", func(s string) error {
+		if strings.ContainsFunc(s, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }) {
+			return fmt.Errorf("%q has a control character, which no header can have", s)
+		}
+		return addHeader(&f.header, s)
+	})
 	fs.StringVar(&f.method, "X", "", "")
 	fs.StringVar(&f.body, "d", "", "")
 	fs.StringVar(&f.upstreamAddr, "upstream-addr", "", "")
@@ -222,8 +227,12 @@ func runCheck(ctx context.Context, args []string, e env) int {
 	if u, err := url.Parse(strings.ReplaceAll(f.url, "{upstream}", "x")); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return fail(e, fs, fmt.Errorf("%q is not an http:// or https:// URL", f.url))
 	}
-	if u, err := url.Parse(f.upstreamURL); f.upstreamURL != "" && (err != nil || u.Scheme != "http" || u.Host == "") {
+	switch u, err := url.Parse(f.upstreamURL); {
+	case f.upstreamURL == "":
+	case err != nil || u.Scheme != "http" || u.Host == "":
 		return fail(e, fs, fmt.Errorf("-upstream-url %q is not an http:// URL", f.upstreamURL))
+	case strings.ContainsAny(f.upstreamURL, "?#"):
+		return fail(e, fs, fmt.Errorf("-upstream-url %q has a query or a fragment, behind which check cannot put a path", f.upstreamURL))
 	}
 
 	report := check(ctx, f, e)

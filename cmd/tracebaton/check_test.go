@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -41,7 +42,7 @@ func tracebaton(t *testing.T, stdin string, args ...string) (stdout, stderr stri
 
 var (
 	ports = regexp.MustCompile(`127\.0\.0\.1:\d+`)
-	took  = regexp.MustCompile(`in \d+m?s`)
+	took  = regexp.MustCompile(`in [0-9.]+m?s`)
 )
 
 func golden(t *testing.T, name, got string) {
@@ -365,6 +366,14 @@ func TestCheckSaysWhyItCouldNotTell(t *testing.T) {
 	secret.StartTLS()
 	t.Cleanup(secret.Close)
 
+	rootOnly := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		upstream, err := url.Parse(r.URL.Query().Get("url"))
+		if assert.NoError(t, err) {
+			get("http://"+upstream.Host, istio, r.Header)
+		}
+	}))
+	t.Cleanup(rootOnly.Close)
+
 	tests := map[string]struct {
 		args []string
 		want string
@@ -373,9 +382,10 @@ func TestCheckSaysWhyItCouldNotTell(t *testing.T) {
 		"nothing called":          {[]string{answer(200, "fine")}, "the service answered 200 OK and did not call its upstream; if it runs elsewhere, it cannot reach http://127.0.0.1:PORT: say with -upstream-addr and -upstream-url where it can"},
 		"refused":                 {[]string{answer(403, "will not fetch from 127.0.0.1\nmore")}, "the service answered 403 Forbidden (will not fetch from 127.0.0.1) and did not call its upstream; see that the URL is right and that the service may call http://127.0.0.1:PORT"},
 		"cannot reach":            {[]string{answer(502, "no route \x1b[31mto host")}, `the service answered 502 Bad Gateway (no route \x1b[31mto host) and did not call its upstream; if it runs elsewhere`},
+		"the path dropped":        {[]string{rootOnly.URL + "/?url={upstream}"}, "the service answered 200 OK and called GET / in place of /tracebaton-1: it must call the URL that it was told"},
 		"sent elsewhere":          {[]string{answer(302, "")}, "the service answered 302, a redirect to /login, and did not call its upstream; check that URL"},
 		"too slow":                {[]string{"-timeout", "50ms", hanging.URL + "/{upstream}"}, "the service did not answer within 50ms, and did not call its upstream; if it runs elsewhere"},
-		"too slow after the call": {[]string{"-timeout", "300ms", calling.URL + "/?url={upstream}"}, "the service called its upstream, and did not answer within 300ms"},
+		"too slow after the call": {[]string{"-timeout", "2s", calling.URL + "/?url={upstream}"}, "the service called its upstream, and did not answer within 2s"},
 		"a certificate":           {[]string{secret.URL + "/{upstream}"}, "the service's certificate is not valid here:"},
 		"no place to listen":      {[]string{"-upstream-addr", "256.0.0.1:1", answer(200, "")}, "cannot listen for the service's call"},
 		"set up otherwise":        {[]string{"-upstream-addr", "127.0.0.1:0", strings.TrimSuffix(answer(200, ""), "{upstream}")}, "it must be set up to call http://127.0.0.1:PORT for this request"},
@@ -389,6 +399,26 @@ func TestCheckSaysWhyItCouldNotTell(t *testing.T) {
 			assert.Contains(t, strings.Join(strings.Fields(ports.ReplaceAllString(stdout, "127.0.0.1:PORT")), " "), test.want)
 		})
 	}
+}
+
+func TestAServiceThatKeepsAnswersIsNotSaidToBeOutOfReach(t *testing.T) {
+	called := false
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !called {
+			called = true
+			call(w, r, http.DefaultClient, istio)
+		}
+	}))
+	defer s.Close()
+	stdout, _, status := tracebaton(t, "", "check", s.URL+"?url={upstream}")
+	assert.Equal(t, statusUnknown, status)
+	assert.Contains(t, strings.Join(strings.Fields(stdout), " "), "Could not tell: with a trace ID of 64 bits: the service answered 200 OK and did not call its upstream, as it did for the request before; if it keeps answers, let it not")
+}
+
+func TestMachinesGetAListOfProbesInAnyCase(t *testing.T) {
+	stdout, _, status := tracebaton(t, "", "check", "-json", "-upstream-addr", "256.0.0.1:1", "http://127.0.0.1:1/{upstream}")
+	assert.Equal(t, statusUnknown, status)
+	assert.Contains(t, stdout, `"probes": [],`)
 }
 
 func TestCheckStopsWhenItIsInterrupted(t *testing.T) {
@@ -567,6 +597,9 @@ func TestWhatWasNotAskedRightlyIsSaid(t *testing.T) {
 		"a header without a name":      {[]string{"check", "-H", "abc", "http://a/{upstream}"}, `"abc" is not of the form 'name: value'`},
 		"a family that must not be":    {[]string{"check", "-families", "b3,cookie", "http://a/{upstream}"}, `cannot relay "cookie" as a custom header`},
 		"a family that is no name":     {[]string{"check", "-families", "b3,,w3c", "http://a/{upstream}"}, `cannot relay "" as a custom header`},
+		"a header with an escape":      {[]string{"check", "-H", "x: \x1b", "http://a/{upstream}"}, `"x: \x1b" has a control character, which no header can have`},
+		"a header of no name":          {[]string{"check", "-H", "x y: 1", "http://a/{upstream}"}, `"x y: 1" is not of the form 'name: value'`},
+		"an upstream with a query":     {[]string{"check", "-upstream-url", "http://h/p?x=1", "http://a/{upstream}"}, `-upstream-url "http://h/p?x=1" has a query`},
 		"no time":                      {[]string{"check", "-timeout", "0s", "http://a/{upstream}"}, "-timeout must be above 0"},
 		"an upstream that is no URL":   {[]string{"check", "-upstream-url", "localhost:9000", "http://a/{upstream}"}, `-upstream-url "localhost:9000" is not an http:// URL`},
 		"no header to explain":         {[]string{"explain"}, "no trace headers to explain"},
@@ -611,8 +644,26 @@ func TestColourIsThereOnATerminalOnly(t *testing.T) {
 		run(t.Context(), []string{"explain", "b3: 0-0"}, env{stdout: &out, stderr: &out, color: color})
 		assert.Equal(t, color, strings.Contains(out.String(), "\x1b["), out.String())
 	}
-	t.Setenv("NO_COLOR", "1")
-	assert.False(t, newEnv().color)
+}
+
+func TestColourIsLeftOutWhereTheUserSaysSo(t *testing.T) {
+	tests := map[string]struct {
+		terminal bool
+		env      map[string]string
+		want     bool
+	}{
+		"a terminal":               {true, map[string]string{"TERM": "xterm"}, true},
+		"a terminal of no name":    {true, nil, true},
+		"no terminal":              {false, map[string]string{"TERM": "xterm"}, false},
+		"NO_COLOR":                 {true, map[string]string{"TERM": "xterm", "NO_COLOR": "1"}, false},
+		"an empty NO_COLOR":        {true, map[string]string{"TERM": "xterm", "NO_COLOR": ""}, true},
+		"a terminal that has none": {true, map[string]string{"TERM": "dumb"}, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, test.want, colored(test.terminal, func(name string) string { return test.env[name] }))
+		})
+	}
 }
 
 func TestCheckLeavesNothingBehind(t *testing.T) {

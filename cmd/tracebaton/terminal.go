@@ -7,15 +7,20 @@ import (
 	"strings"
 )
 
-// newEnv returns the process's own. Colour is for terminals whose user has not
-// said otherwise (https://no-color.org).
+// newEnv returns the process's own.
 func newEnv() env {
 	info, err := os.Stdout.Stat()
 	terminal := err == nil && info.Mode()&os.ModeCharDevice != 0
 	return env{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, random: rand.Reader,
-		color: terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
+		color: colored(terminal, os.Getenv),
 	}
+}
+
+// colored reports whether there is colour: on a terminal whose user has not
+// said otherwise (https://no-color.org).
+func colored(terminal bool, getenv func(string) string) bool {
+	return terminal && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 }
 
 type style string

@@ -251,9 +251,13 @@ func (l *lab) notCalled(res *http.Response, body string) error {
 		answer += fmt.Sprintf(" (%s)", line)
 	}
 	switch {
+	case l.astray != "":
+		return fmt.Errorf("the service answered %s and called %s in place of %s: it must call the URL that it was told, path included", answer, printable(l.astray), l.token())
 	case res.StatusCode >= 300 && res.StatusCode < 400:
 		return fmt.Errorf("the service answered %d, a redirect to %s, and did not call its upstream; check that URL",
 			res.StatusCode, printable(res.Header.Get("Location")))
+	case res.StatusCode < 300 && len(l.probes) > 1:
+		return fmt.Errorf("the service answered %s and did not call its upstream, as it did for the request before; if it keeps answers, let it not for the time of the check", answer)
 	case res.StatusCode >= 400 && res.StatusCode < 500:
 		return fmt.Errorf("the service answered %s and did not call its upstream; see that the URL is right and that the service may call %s", answer, l.url)
 	default:
