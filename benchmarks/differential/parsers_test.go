@@ -13,11 +13,13 @@ import (
 	"github.com/tracebaton/tracebaton/propagation"
 )
 
-// meaning is what a parser takes B3 headers for.
+// meaning is what a parser takes B3 headers for. OpenTelemetry's span context
+// has no place for a parent, nor for the difference between a trace that is not
+// sampled and one that nobody decided about.
 type meaning struct {
 	trace, span string // hex, 32 and 16 digits, or both empty
 	sampling    string // of IDs: "", sampled or debug
-	decided     bool   // a decision, and no IDs
+	alone       string // a decision without IDs: "", not sampled, sampled or debug
 	panicked    bool
 }
 
@@ -46,7 +48,7 @@ func asTracebaton(h http.Header) meaning {
 	out := http.Header{}
 	if m.trace == "" {
 		tracebaton.Inject(ctx, otelprop.HeaderCarrier(out))
-		m.decided = len(out) > 0
+		m.alone = alone(out)
 		return m
 	}
 	own := trace.NewSpanContext(trace.SpanContextConfig{TraceID: parent.TraceID(), SpanID: trace.SpanID{1}, TraceFlags: trace.FlagsSampled})
@@ -55,6 +57,20 @@ func asTracebaton(h http.Header) meaning {
 		m.sampling = "debug"
 	}
 	return m
+}
+
+// alone is the decision in headers that were passed on, of which b3 is believed
+// first.
+func alone(h http.Header) string {
+	decisions := map[string]string{"0": "not sampled", "false": "not sampled", "1": "sampled", "true": "sampled", "d": "debug"}
+	switch v := h.Get("b3"); {
+	case len(v) == 1 && decisions[v] != "":
+		return decisions[v]
+	case h.Get("x-b3-flags") == "1":
+		return "debug"
+	default:
+		return decisions[strings.ToLower(h.Get("x-b3-sampled"))]
+	}
 }
 
 // asContrib is what OpenTelemetry's contrib propagator makes of h.
@@ -82,7 +98,14 @@ func asZipkin(h http.Header) (m meaning) {
 	}
 	// What its injector would not write is no ID to it either.
 	if sc.TraceID.Empty() || sc.ID == 0 {
-		m.decided = sc.Debug || sc.Sampled != nil
+		switch {
+		case sc.Debug:
+			m.alone = "debug"
+		case sc.Sampled != nil && *sc.Sampled:
+			m.alone = "sampled"
+		case sc.Sampled != nil:
+			m.alone = "not sampled"
+		}
 		return m
 	}
 	m.trace, m.span = strings.Repeat("0", 32-len(sc.TraceID.String()))+sc.TraceID.String(), sc.ID.String()
