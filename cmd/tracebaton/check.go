@@ -37,9 +37,9 @@ DESCRIPTION
     {upstream} out.
 
     Check makes up to five requests: with headers of every family and a sampled
-    trace, with those formats alone that somebody renewed if he left others as
-    they came, with a trace ID of 64 bits, with a sampling decision alone, and
-    with no trace headers at all.
+    trace, with the renewed formats alone if others arrived stale, with a trace
+    ID of 64 bits, with a sampling decision alone, and with no trace headers at
+    all.
 
     A service that makes no spans must pass headers on as they are. One that
     does puts its own span into those of B3 and W3C; check finds out which from
@@ -452,7 +452,7 @@ func (r *checkReport) note() {
 			}
 		}
 	}
-	if p := r.Probes[0]; p.carried != "" && len(r.Faults) > 0 && r.Faults[0].Kind.AllLost() {
+	if p := r.Probes[0]; p.carried != "" && len(r.Faults) > 0 && r.Faults[0].Probe == p.Name && r.Faults[0].Kind.AllLost() {
 		r.Notes = append(r.Notes, fmt.Sprintf("Another call carried the trace: %s. If %s is not made for the request, as a health check is not, it is right without.", printable(p.carried), printable(p.Call)))
 	}
 	switch {

@@ -256,8 +256,6 @@ func (l *lab) notCalled(res *http.Response, body string) error {
 	case res.StatusCode >= 300 && res.StatusCode < 400:
 		return fmt.Errorf("the service answered %d, a redirect to %s, and did not call its upstream; check that URL",
 			res.StatusCode, printable(res.Header.Get("Location")))
-	case res.StatusCode < 300 && len(l.probes) > 1:
-		return fmt.Errorf("the service answered %s and did not call its upstream, as it did for the request before; if it keeps answers, let it not for the time of the check", answer)
 	case res.StatusCode >= 400 && res.StatusCode < 500:
 		return fmt.Errorf("the service answered %s and did not call its upstream; see that the URL is right and that the service may call %s", answer, l.url)
 	default:
@@ -267,7 +265,10 @@ func (l *lab) notCalled(res *http.Response, body string) error {
 
 // reach says what to do if the service cannot reach the upstream.
 func (l *lab) reach() string {
-	if !l.told() {
+	switch {
+	case len(l.probes) > 1:
+		return "for the request before it did: if it keeps answers, let it not while it is checked"
+	case !l.told():
 		return fmt.Sprintf("it must be set up to call %s for this request", l.url)
 	}
 	return fmt.Sprintf("if it runs elsewhere, it cannot reach %s: say with -upstream-addr and -upstream-url where it can", l.url)

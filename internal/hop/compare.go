@@ -304,18 +304,16 @@ func (c *comparison) requestID() {
 	if r == nil || r.settled || r.Verdict == Lost {
 		return
 	}
-	is := r.Arrived[0]
+	is, one := r.Arrived[0], len(r.Arrived) == 1
 	_, uuid := wire.TraceReason(is)
 	switch {
-	case len(r.Arrived) > 1:
-	case r.Verdict == Invented && uuid:
+	case one && r.Verdict == Invented && uuid:
 		r.settled = true // what a sidecar does, too
-	case r.Verdict == Invented:
+	case one && r.Verdict == Invented:
 		c.fault(RequestIDNotUUID, "the x-request-id that was made where none came in is not a UUID", r)
-	case r.Verdict == Changed && c.want.Sidecars && wire.SameRequest(r.Sent[0], is):
+	case one && c.want.Sidecars && wire.SameRequest(r.Sent[0], is):
 		r.Verdict, r.settled = Relayed, true
-	}
-	if !r.settled && r.Verdict == Changed {
+	case r.Verdict == Changed:
 		c.fault(RequestIDChanged, "x-request-id arrived as another ID", r)
 		if !uuid {
 			c.fault(RequestIDNotUUID, "the new x-request-id is not a UUID", r)
