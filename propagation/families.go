@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"net/http"
 	"slices"
 	"strings"
@@ -11,9 +12,8 @@ import (
 )
 
 const (
-	maxNames        = 64      // names in one list: a snapshot marks them in a uint64
-	maxFamilyBytes  = 8 << 10 // bytes of the values of one family
-	maxFamilyValues = 64      // values of one family; Envoy takes no more than 100 headers in all
+	maxNames       = 64      // names in one list: a snapshot marks them in a uint64
+	maxFamilyBytes = 8 << 10 // bytes of the values of one family
 )
 
 // Families is a list of families that a service relays. It is immutable, and
@@ -25,12 +25,12 @@ type Families struct{ t *table }
 // table is what a list of families comes down to when a request is read.
 type table struct {
 	families []Family
-	groups   []group  // a group a family, in order
-	names    []string // of all groups, canonical
-	lower    []string // the same in lower case, as they are on the wire in HTTP/2
-	lengths  uint64   // bit n is set if a name of n bytes (modulo 64) is among them
-	private  uint64   // the headers that stay out of logs
-	b3, w3c  int      // index of the family's first header, or -1
+	groups   []group    // a group a family, in order
+	names    []string   // of all groups, canonical
+	lower    []string   // the same in lower case, as they are on the wire in HTTP/2
+	lengths  [64]uint64 // the names of n bytes (modulo 64) at n
+	private  uint64     // the headers that stay out of logs
+	b3, w3c  int        // index of the family's first header, or -1
 
 	joint atomic.Pointer[joint]
 }
@@ -81,7 +81,7 @@ func (f Families) With(families ...Family) Families {
 func (f Families) Extract(h http.Header) Headers {
 	var buf [inlineValues]string
 	t := f.table()
-	mask, values := t.extract(h, buf[:0])
+	mask, values := t.extract(h, &buf)
 	if mask == 0 {
 		return Headers{}
 	}
@@ -171,7 +171,7 @@ func newTable(families []Family) *table {
 			i := len(t.names)
 			t.names = append(t.names, name)
 			t.lower = append(t.lower, strings.ToLower(name))
-			t.lengths |= 1 << (len(name) % 64)
+			t.lengths[len(name)%64] |= 1 << i
 			g.mask |= 1 << i
 		}
 		g.hi = len(t.names)
@@ -192,11 +192,17 @@ func newTable(families []Family) *table {
 // index returns the place of a header among t's names, whatever its case, or
 // -1. A request's own headers are mostly told apart by their length alone.
 func (t *table) index(name string) int {
-	if t.lengths&(1<<(len(name)%64)) == 0 {
-		return -1
+	if sameLength := t.lengths[len(name)%64]; sameLength != 0 {
+		return t.indexIn(sameLength, name)
 	}
-	for i, known := range t.names {
-		if len(known) == len(name) && (known == name || strings.EqualFold(known, name)) {
+	return -1
+}
+
+func (t *table) indexIn(mask uint64, name string) int {
+	for ; mask != 0; mask &= mask - 1 {
+		i := bits.TrailingZeros64(mask)
+		// No two letters differ in other bits than the one for the case.
+		if known := t.names[i]; len(known) == len(name) && (known[0]^name[0])&^('a'-'A') == 0 && strings.EqualFold(known, name) {
 			return i
 		}
 	}
@@ -231,13 +237,61 @@ func (t *table) groupOf(i int) group {
 	return group{}
 }
 
-// extract appends to buf, which must be empty, what h has of t's headers, and
-// returns which they are. The values may share buf's array, which lets a
-// caller keep it on the stack.
-func (t *table) extract(h http.Header, buf []string) (mask uint64, values []string) {
-	if len(h) == 0 {
-		return 0, nil
+// extract returns which of t's headers h has, and their values, which share buf:
+// a caller keeps it on the stack. Almost always every header has one value and
+// none is at fault.
+func (t *table) extract(h http.Header, buf *[inlineValues]string) (mask uint64, values []string) {
+	if len(t.names) > len(buf) {
+		return t.extractAny(h, buf[:0])
 	}
+	size := 0
+	if len(h) < len(t.names) {
+		for name, v := range h {
+			if i := t.place(name); i >= 0 && len(v) > 0 {
+				if size += len(v[0]); size > maxFamilyBytes || !ordinary(v) {
+					return t.extractAny(h, buf[:0])
+				}
+				buf[i] = v[0]
+				mask |= 1 << i
+			}
+		}
+	} else {
+		for i, name := range t.names {
+			if v := h[name]; len(v) > 0 {
+				if size += len(v[0]); size > maxFamilyBytes || !ordinary(v) {
+					return t.extractAny(h, buf[:0])
+				}
+				buf[i] = v[0]
+				mask |= 1 << i
+			}
+		}
+	}
+	n := 0
+	for m := mask; m != 0; m &= m - 1 {
+		buf[n] = buf[bits.TrailingZeros64(m)%inlineValues]
+		n++
+	}
+	return mask, buf[:n]
+}
+
+// place returns the place of a canonical name among t's, or -1.
+func (t *table) place(name string) int {
+	for m := t.lengths[len(name)%64]; m != 0; m &= m - 1 {
+		if i := bits.TrailingZeros64(m); t.names[i] == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// ordinary reports whether a header's values are one that is sent as it is.
+func ordinary(values []string) bool {
+	return len(values) == 1 && values[0] != "" && values[0][0] > ' ' && sendable(values[0])
+}
+
+// extractAny is extract for headers that may be repeated, empty or not to be
+// sent. It appends to buf, which must be empty.
+func (t *table) extractAny(h http.Header, buf []string) (mask uint64, values []string) {
 	values = buf
 	for gi := range t.groups {
 		g := &t.groups[gi]
@@ -281,17 +335,14 @@ func blank(v string) bool {
 // sendable reports whether net/http sends v as a header value: no control
 // character but the tab (RFC 9110, section 5.5, and golang.org/x/net/http/httpguts).
 func sendable(v string) bool {
-	// Eight bytes at once, as long as none of them is a control character. A
-	// byte below n borrows its high bit in w-n*each, and one that is n becomes
-	// 0, below 1, in w^n*each.
-	const each, high = 0x0101010101010101, 0x8080808080808080
-	for len(v) >= 8 {
-		w := binary.LittleEndian.Uint64([]byte(v[:8]))
-		del := w ^ 0x7f*each
-		if ((w-' '*each)&^w|(del-each)&^del)&high != 0 {
-			break
+	if n := len(v); n >= 8 {
+		found := suspects(v[n-8:])
+		for i := 0; i < n-8; i += 8 {
+			found |= suspects(v[i:])
 		}
-		v = v[8:]
+		if found == 0 {
+			return true
+		}
 	}
 	for i := range len(v) {
 		if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
@@ -301,13 +352,23 @@ func sendable(v string) bool {
 	return true
 }
 
+// suspects is not 0 if there may be a control character in the first eight bytes
+// of v, all of which are looked at at once: a byte below the space borrows its
+// high bit, and DEL carries into it. A neighbour may be what borrows or carries,
+// so it takes another look to be sure.
+func suspects(v string) uint64 {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	w := binary.LittleEndian.Uint64([]byte(v[:8]))
+	return ((w - ' '*each) | (w + each)) &^ w & high
+}
+
 // receive returns ctx with what h has of t's headers, beside those of other
 // families that ctx carries already. It reports false if there is nothing to
 // change in ctx. With joins, the node has room for what a Propagator reads in
 // it.
 func (t *table) receive(ctx context.Context, h http.Header, joins bool) (*node, bool) {
 	var buf [inlineValues]string
-	mask, values := t.extract(h, buf[:0])
+	mask, values := t.extract(h, &buf)
 	if prev := FromContext(ctx); prev.mask != 0 {
 		both, keep := t.join(prev.t)
 		if mask == 0 && prev.mask&^keep == 0 {

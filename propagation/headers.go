@@ -143,6 +143,14 @@ func (h Headers) count(mask uint64) int {
 // write sets the headers in the mask, in slices cut from room: dst must not
 // share memory with the snapshot, whose values must never change.
 func (h Headers) write(dst http.Header, mask uint64, room []string) {
+	if mask == h.mask && bits.OnesCount64(mask) == len(h.values) { // none is repeated
+		copy(room, h.values)
+		for ; mask != 0; mask &= mask - 1 {
+			dst[h.t.names[bits.TrailingZeros64(mask)]] = room[:1:1]
+			room = room[1:]
+		}
+		return
+	}
 	rest := h.values
 	for m := h.mask; m != 0; m &= m - 1 {
 		n := run(rest)

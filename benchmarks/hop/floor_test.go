@@ -76,14 +76,14 @@ func floorBlank(v string) bool {
 }
 
 func floorSendable(v string) bool {
-	const each = 0x0101010101010101
-	for len(v) >= 8 {
-		w := binary.LittleEndian.Uint64([]byte(v[:8]))
-		del := w ^ each*0x7f
-		if ((w-each*' ')&^w|(del-each)&^del)&(each<<7) != 0 {
-			break // a control character, maybe
+	if n := len(v); n >= 8 {
+		found := floorSuspects(v[n-8:])
+		for i := 0; i < n-8; i += 8 {
+			found |= floorSuspects(v[i:])
 		}
-		v = v[8:]
+		if found == 0 {
+			return true
+		}
 	}
 	for i := range len(v) {
 		if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
@@ -91,6 +91,12 @@ func floorSendable(v string) bool {
 		}
 	}
 	return true
+}
+
+func floorSuspects(v string) uint64 {
+	const each = 0x0101010101010101
+	w := binary.LittleEndian.Uint64([]byte(v[:8]))
+	return ((w - each*' ') | (w + each)) &^ w & (each << 7)
 }
 
 func floorClient(base http.RoundTripper) http.RoundTripper {
