@@ -27,7 +27,8 @@ import (
 //		propagation.Propagator{}, otelprop.Baggage{}))
 //
 // Do not compose it with TraceContext or contrib's b3: both would write the
-// same headers, each in its own way.
+// same headers, each in its own way. Of several Propagators, one has both B3 and
+// W3C.
 //
 // An SDK cannot see a sampling decision that came without IDs
 // (x-b3-sampled: 0 alone): its own root sampler decides for its spans, and the
@@ -64,9 +65,13 @@ func (p Propagator) Fields() []string {
 // A carrier other than [otelprop.HeaderCarrier] is asked for lower-case names.
 func (p Propagator) Extract(ctx context.Context, carrier otelprop.TextMapCarrier) context.Context {
 	t := p.Families.table()
-	n, changed := t.receive(ctx, read(t, carrier), true)
-	if !changed {
+	parents := t.b3 >= 0 || t.w3c >= 0
+	n, changed := t.receive(ctx, read(t, carrier), parents)
+	switch {
+	case !changed:
 		return ctx
+	case !parents: // nor does it take away one that another Propagator has found
+		return n
 	}
 	in := n.headers.joined
 	if *in = t.parse(n.headers); in.spanID.IsValid() {
@@ -256,7 +261,7 @@ func (p Propagator) inject(ctx context.Context, dst http.Header) {
 	case local && sc.IsSampled():
 		rewrite = true
 	case in.spanID.IsValid():
-		rewrite = local && h.joined != nil && sc.TraceID() != in.traceID
+		rewrite = local && h.joined != nil && sc.TraceID() != h.joined.traceID
 	case in.decided:
 	default:
 		rewrite = local

@@ -317,6 +317,46 @@ func TestOnlyASpanThatWasPutIntoAnotherTraceOnPurposeLeavesTheTrace(t *testing.T
 	})
 }
 
+func TestOfSeveralPropagatorsEachCarriesItsOwnAndTheParentStays(t *testing.T) {
+	istio := propagation.Propagator{}
+	user := propagation.Propagator{Families: propagation.Of(propagation.Custom("end-user"))}
+	in := header("traceparent: "+inParent, "end-user: jason")
+	for name, p := range map[string]otelprop.TextMapPropagator{
+		"the parent is found first": otelprop.NewCompositeTextMapPropagator(istio, user),
+		"the parent is found last":  otelprop.NewCompositeTextMapPropagator(user, istio),
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := p.Extract(context.Background(), otelprop.HeaderCarrier(in))
+			for what, row := range map[string]struct {
+				ctx context.Context
+				out http.Header
+			}{
+				"what came in goes out":                               {ctx, in},
+				"a trace that was begun on purpose is left to itself": {withSpan(ctx, id(t, otherTrace), false), header("traceparent: "+ownUnsampled, "end-user: jason")},
+			} {
+				out := http.Header{}
+				p.Inject(row.ctx, otelprop.HeaderCarrier(out))
+				assert.Equal(t, row.out, out, what)
+			}
+			detached := propagation.NewContext(context.Background(), propagation.FromContext(ctx))
+			assert.Equal(t, inTrace, trace.SpanContextFromContext(detached).TraceID().String(), "work that outlives the request joins the trace")
+		})
+	}
+	t.Run("what they read apart stays apart", func(t *testing.T) {
+		p := otelprop.NewCompositeTextMapPropagator(
+			propagation.Propagator{Families: propagation.Of(propagation.B3)},
+			propagation.Propagator{Families: propagation.Of(propagation.W3C)})
+		in := header("traceparent: "+inParent, "b3: "+otherTrace+"-"+otherSpan+"-1")
+		ctx := p.Extract(context.Background(), otelprop.HeaderCarrier(in))
+		out := http.Header{}
+		p.Inject(withSpan(ctx, id(t, inTrace), false), otelprop.HeaderCarrier(out))
+		assert.Equal(t, in, out)
+		out = http.Header{}
+		p.Inject(withSpan(ctx, id(t, inTrace), true), otelprop.HeaderCarrier(out))
+		assert.Equal(t, header("traceparent: "+ownParent, "b3: "+inTrace+"-"+ownSpan+"-1"), out)
+	})
+}
+
 func TestSamplingAloneTravels(t *testing.T) {
 	for _, line := range []string{"x-b3-sampled: 0", "x-b3-sampled: 1", "x-b3-flags: 1", "b3: 0", "b3: 1", "b3: d", "x-b3-sampled: TRUE"} {
 		t.Run(line, func(t *testing.T) {
@@ -372,6 +412,11 @@ func TestOtherCarriersGetLowerCaseNamesAndFirstValues(t *testing.T) {
 	p.Inject(withSpan(ctx, id(t, inTrace), true), out)
 	assert.Equal(t, otelprop.MapCarrier{"x-request-id": "r", "x-b3-traceid": inTrace, "x-b3-spanid": ownSpan, "x-b3-sampled": "1", "x-ot-span-context": "mine"}, out)
 
+	t.Run("what is there already is not set again", func(t *testing.T) {
+		out := &notingCarrier{MapCarrier: otelprop.MapCarrier{"x-ot-span-context": "mine", "x-request-id": "mine"}}
+		p.Inject(ctx, out)
+		assert.ElementsMatch(t, []string{"x-b3-traceid", "x-b3-spanid", "x-b3-sampled"}, out.set)
+	})
 	t.Run("a repeated header is read where the carrier can tell", func(t *testing.T) {
 		in := multiCarrier{header("x-b3-traceid: "+inTrace, "x-b3-traceid: "+otherTrace, "x-b3-spanid: "+inSpan, "x-request-id: r", "x-request-id: q")}
 		ctx := p.Extract(context.Background(), in)
@@ -380,6 +425,17 @@ func TestOtherCarriersGetLowerCaseNamesAndFirstValues(t *testing.T) {
 		p.Inject(ctx, out)
 		assert.Equal(t, otelprop.MapCarrier{"x-request-id": "r"}, out)
 	})
+}
+
+// notingCarrier notes what is set.
+type notingCarrier struct {
+	otelprop.MapCarrier
+	set []string
+}
+
+func (c *notingCarrier) Set(name, value string) {
+	c.set = append(c.set, name)
+	c.MapCarrier.Set(name, value)
 }
 
 // multiCarrier is a carrier that keeps every value, and is not a HeaderCarrier.
