@@ -33,8 +33,9 @@
 //   - The caller's request is never modified. Where there is nothing to relay,
 //     the very same request is sent, at no allocation.
 //   - A family is dropped, and the others are kept, when net/http would refuse
-//     to send one of its values, or when they exceed 8 KiB together; tracestate
-//     may be dropped alone. Tracing never makes a good call fail.
+//     to send one of its values, or when they exceed 8 KiB together, for which a
+//     repeated header counts in lines; tracestate may be dropped alone. Tracing
+//     never makes a good call fail.
 //   - Every hop of a redirect is judged again by where it leads.
 //   - Work that outlives the request keeps its headers. Outside any request
 //     there is nothing to relay.

@@ -14,6 +14,7 @@ import (
 const (
 	maxNames       = 64      // names in one list: a snapshot marks them in a uint64
 	maxFamilyBytes = 8 << 10 // bytes of the values of one family
+	lineBytes      = 32      // what a line has beside name and value (RFC 7541, section 4.1)
 )
 
 // Families is a list of families that a service relays. It is immutable, and
@@ -77,7 +78,8 @@ func (f Families) With(families ...Family) Families {
 //
 // A family is left out whole if net/http would refuse to send one of its
 // values, or if these are more than 8 KiB together; of [W3C], tracestate is
-// left out alone when only it is at fault.
+// left out alone when only it is at fault. Each further value of a repeated
+// header counts with its name and 32 bytes more, as in HTTP/2's limits.
 func (f Families) Extract(h http.Header) Headers {
 	var buf [inlineValues]string
 	t := f.table()
@@ -110,8 +112,8 @@ func (f Families) Incoming(r *http.Request) *http.Request {
 // family of this package, baggage included, whether f has it or not; what orders
 // Envoy or a Jaeger client to trace (x-envoy-force-trace, x-client-trace-id,
 // jaeger-debug-id); and what else is known of tracers: jaeger-baggage, uberctx-*,
-// ot-tracer-*, ot-baggage-*, elastic-apm-traceparent. It is what the Edge of
-// package middleware is made of.
+// ot-tracer-traceid, ot-tracer-spanid, ot-tracer-sampled, ot-baggage-*,
+// elastic-apm-traceparent. It is what the Edge of package middleware is made of.
 //
 // The returned request is a copy such as that of [Families.Incoming], with a
 // header map of its own. What the context of r carries already stays in it.
@@ -305,6 +307,9 @@ func (t *table) extractAny(h http.Header, buf []string) (mask uint64, values []s
 					continue
 				}
 				size += len(v)
+				if len(values) > first {
+					size += len(t.names[i]) + lineBytes
+				}
 				if size > maxFamilyBytes || !sendable(v) {
 					if t.w3c >= 0 && i == t.w3c+w3cTracestate {
 						values = values[:first]

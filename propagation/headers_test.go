@@ -173,7 +173,8 @@ func TestASnapshotNeverChanges(t *testing.T) {
 
 func TestExtractDropsAFamilyThatCannotBeSentAndKeepsTheOthers(t *testing.T) {
 	long := strings.Repeat("x", 8192)
-	many := slices.Repeat([]string{"v"}, 500)
+	// Each after the first counts 45 bytes: its own, the name's twelve, and 32.
+	many := slices.Repeat([]string{"v"}, 183)
 	for name, row := range map[string]struct{ in, out http.Header }{
 		"8 KiB are kept": {
 			in:  http.Header{"X-Request-Id": {long}},
@@ -191,9 +192,13 @@ func TestExtractDropsAFamilyThatCannotBeSentAndKeepsTheOthers(t *testing.T) {
 			in:  http.Header{"X-Request-Id": {long[:4096], long[:4096], "x"}, "B3": {"0"}},
 			out: http.Header{"B3": {"0"}},
 		},
-		"however many they are": {
-			in:  http.Header{"X-Request-Id": many},
-			out: http.Header{"X-Request-Id": many},
+		"which each take a line": {
+			in:  http.Header{"X-Request-Id": many, "B3": {"0"}},
+			out: http.Header{"X-Request-Id": many, "B3": {"0"}},
+		},
+		"and are not many, however small": {
+			in:  http.Header{"X-Request-Id": append(many, "v"), "B3": {"0"}},
+			out: http.Header{"B3": {"0"}},
 		},
 		"tracestate is dropped alone when it is too long": {
 			in:  http.Header{"Traceparent": {"p"}, "Tracestate": {"a=1", long}, "B3": {"0"}},
@@ -309,10 +314,31 @@ func TestHeadersThatMustNotBeRelayedPanicAtStartup(t *testing.T) {
 		}
 		assert.Equal(t, in, inject(most.Extract(in)))
 		assert.NotPanics(t, func() { most.With(propagation.Custom(names[0])) })
+
+		fewer := propagation.Of(propagation.Custom(names[:63]...))
+		in.Set("x-request-id", "r")
+		in.Set("x-ot-span-context", "o")
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header = in
+		r = propagation.Of(propagation.RequestID, propagation.OTSpanContext).Incoming(r)
+		r = fewer.Incoming(r)
+		joined := propagation.FromContext(r.Context())
+		assert.Equal(t, "r", joined.Get("x-request-id"), "two lists have 64 names together")
+		assert.Empty(t, joined.Get("x-ot-span-context"), "or more, and a request does not fail for it")
+		assert.Equal(t, "of x-custom-62", joined.Get("x-custom-62"))
 		assert.PanicsWithValue(t, "propagation: 65 header names in one list; at most 64 can be relayed", func() {
 			most.With(propagation.RequestID)
 		})
 	})
+}
+
+func TestWhatMayBePrivateIsNotPrinted(t *testing.T) {
+	h := propagation.Istio().With(propagation.Custom("end-user"), propagation.Baggage).
+		Extract(header("x-request-id: r", "b3: 0", "b3: 1", "end-user: jason", "baggage: user=jason"))
+	for _, format := range []string{"%v", "%+v", "%s"} {
+		assert.Equal(t, "[x-request-id=r b3=[0 1]]", fmt.Sprintf(format, h), format)
+	}
+	assert.Equal(t, "[]", fmt.Sprint(propagation.Headers{}))
 }
 
 // detach returns a context of work that outlives a request with these headers,
