@@ -119,7 +119,8 @@ func (n *node) join(in *received) context.Context {
 }
 
 // FromContext returns the headers that ctx carries, or the zero Headers if it
-// carries none: outside any request, there is nothing to relay.
+// carries none: outside any request, there is nothing to relay. They keep ctx in
+// memory; what is kept for later is better the result of [NewContext].
 func FromContext(ctx context.Context) Headers {
 	if ctx != nil {
 		if n, ok := ctx.Value(contextKey{}).(*node); ok {

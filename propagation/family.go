@@ -60,7 +60,8 @@ var (
 	// See https://cloud.google.com/trace/docs/trace-context.
 	GoogleCloud = newFamily("x-cloud-trace-context")
 
-	// GRPCTraceBin is grpc-trace-bin, OpenCensus's binary span context.
+	// GRPCTraceBin is grpc-trace-bin, OpenCensus's binary span context, in base64
+	// as HTTP carries it.
 	GRPCTraceBin = newFamily("grpc-trace-bin")
 
 	// XRay is x-amzn-trace-id.

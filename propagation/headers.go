@@ -199,6 +199,9 @@ func (h Headers) All() iter.Seq2[string, string] {
 	}
 }
 
+// String returns what LogValue does, as text.
+func (h Headers) String() string { return h.LogValue().String() }
+
 // LogValue returns the headers as a group, so that a log line can be joined
 // to its trace. The values of [Baggage] and [Custom] headers, which may say
 // something about the user, are left out; [Headers.Get] has them.
