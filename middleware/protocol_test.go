@@ -299,6 +299,7 @@ func TestTrailersPassThroughInBothDirections(t *testing.T) {
 		upstream, toUpstream := p.serve(t, middleware.Relay(propagation.Istio())(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			assertRelayed(t, r)
 			w.Header().Set("Trailer", "Result")
+			assert.Equal(t, http.Header{"Checksum": nil}, r.Trailer, "what is announced is known before it comes")
 			b, err := io.ReadAll(r.Body)
 			assert.NoError(t, err)
 			assert.Equal(t, http.Header{"Checksum": {"of " + string(b)}}, r.Trailer)

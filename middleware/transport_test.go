@@ -131,6 +131,15 @@ func TestTheClientReachesTheBaseTransport(t *testing.T) {
 		client := &http.Client{Transport: &middleware.Transport{Base: roundTripFunc(nil)}}
 		assert.NotPanics(t, client.CloseIdleConnections)
 	})
+	t.Run("or is http.DefaultTransport", func(t *testing.T) {
+		base := &idler{}
+		original := http.DefaultTransport
+		http.DefaultTransport = base
+		defer func() { http.DefaultTransport = original }()
+		client := &http.Client{Transport: &middleware.Transport{}}
+		client.CloseIdleConnections()
+		assert.Equal(t, 1, base.closed)
+	})
 	t.Run("whose error it sees", func(t *testing.T) {
 		down := errors.New("upstream is down")
 		client := &http.Client{Transport: &middleware.Transport{Base: roundTripFunc(func(*http.Request) (*http.Response, error) {
