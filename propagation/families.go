@@ -29,7 +29,7 @@ type table struct {
 	groups   []group    // a group a family, in order
 	names    []string   // of all groups, canonical
 	lower    []string   // the same in lower case, as they are on the wire in HTTP/2
-	lengths  [64]uint64 // the names of n bytes (modulo 64) at n
+	places   [64]uint64 // which names have the hash n, at n
 	private  uint64     // the headers that stay out of logs
 	b3, w3c  int        // index of the family's first header, or -1
 
@@ -173,7 +173,7 @@ func newTable(families []Family) *table {
 			i := len(t.names)
 			t.names = append(t.names, name)
 			t.lower = append(t.lower, strings.ToLower(name))
-			t.lengths[len(name)%64] |= 1 << i
+			t.places[hash(name)] |= 1 << i
 			g.mask |= 1 << i
 		}
 		g.hi = len(t.names)
@@ -192,23 +192,23 @@ func newTable(families []Family) *table {
 }
 
 // index returns the place of a header among t's names, whatever its case, or
-// -1. A request's own headers are mostly told apart by their length alone.
+// -1.
 func (t *table) index(name string) int {
-	if sameLength := t.lengths[len(name)%64]; sameLength != 0 {
-		return t.indexIn(sameLength, name)
-	}
-	return -1
-}
-
-func (t *table) indexIn(mask uint64, name string) int {
-	for ; mask != 0; mask &= mask - 1 {
-		i := bits.TrailingZeros64(mask)
-		// No two letters differ in other bits than the one for the case.
-		if known := t.names[i]; len(known) == len(name) && (known[0]^name[0])&^('a'-'A') == 0 && strings.EqualFold(known, name) {
+	for m := t.places[hash(name)]; m != 0; m &= m - 1 {
+		if i := bits.TrailingZeros64(m); len(t.names[i]) == len(name) && strings.EqualFold(t.names[i], name) {
 			return i
 		}
 	}
 	return -1
+}
+
+// hash tells almost all names apart, and has no regard for case.
+func hash(name string) uint {
+	if name == "" {
+		return 0
+	}
+	n := uint(len(name))
+	return (n + uint(name[n/2]|('a'-'A'))) % 64
 }
 
 // present returns the headers of the families of which dst has any header,
@@ -246,7 +246,7 @@ func (t *table) extract(h http.Header, buf *[inlineValues]string) (mask uint64, 
 	if len(t.names) > len(buf) {
 		return t.extractAny(h, buf[:0])
 	}
-	size := 0
+	n, size := 0, 0
 	if len(h) < len(t.names) {
 		for name, v := range h {
 			if i := t.place(name); i >= 0 && len(v) > 0 {
@@ -257,28 +257,28 @@ func (t *table) extract(h http.Header, buf *[inlineValues]string) (mask uint64, 
 				mask |= 1 << i
 			}
 		}
-	} else {
-		for i, name := range t.names {
-			if v := h[name]; len(v) > 0 {
-				if size += len(v[0]); size > maxFamilyBytes || !ordinary(v) {
-					return t.extractAny(h, buf[:0])
-				}
-				buf[i] = v[0]
-				mask |= 1 << i
-			}
+		for m := mask; m != 0; m &= m - 1 {
+			buf[n] = buf[bits.TrailingZeros64(m)%inlineValues]
+			n++
 		}
+		return mask, buf[:n]
 	}
-	n := 0
-	for m := mask; m != 0; m &= m - 1 {
-		buf[n] = buf[bits.TrailingZeros64(m)%inlineValues]
-		n++
+	for i, name := range t.names {
+		if v := h[name]; len(v) > 0 {
+			if size += len(v[0]); size > maxFamilyBytes || !ordinary(v) {
+				return t.extractAny(h, buf[:0])
+			}
+			buf[n] = v[0]
+			n++
+			mask |= 1 << i
+		}
 	}
 	return mask, buf[:n]
 }
 
 // place returns the place of a canonical name among t's, or -1.
 func (t *table) place(name string) int {
-	for m := t.lengths[len(name)%64]; m != 0; m &= m - 1 {
+	for m := t.places[hash(name)]; m != 0; m &= m - 1 {
 		if i := bits.TrailingZeros64(m); t.names[i] == name {
 			return i
 		}
