@@ -183,7 +183,10 @@ func (d *demo) play(ctx context.Context, o options) (err error) {
 	s.mesh = m
 
 	if err := s.tell(ctx); err != nil {
-		if o.once || s.ui == "" || ctx.Err() != nil {
+		if ctx.Err() != nil {
+			return ctx.Err() // whatever went wrong, it went wrong because of that
+		}
+		if o.once || s.ui == "" {
 			return err
 		}
 		_, _ = fmt.Fprintf(d.stderr, "demo: %v\n\n%s shows what there is, until Ctrl-C.\n", err, s.ui)
