@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
 	"strings"
 	"sync"
@@ -324,6 +326,18 @@ func TestInterruptedStory(t *testing.T) {
 		return http.HandlerFunc(func(http.ResponseWriter, *http.Request) { interrupt() })
 	}
 	assert.Equal(t, 130, d.run(ctx, []string{"-once"}))
+}
+
+func TestNoProxyIsAskedForTheUI(t *testing.T) {
+	// The environment's proxy is read once in a process, and never used for
+	// loopback, so the default transport gets another.
+	defaults := http.DefaultTransport
+	defer func() { http.DefaultTransport = defaults }()
+	http.DefaultTransport = &http.Transport{Proxy: func(r *http.Request) (*url.URL, error) {
+		return nil, fmt.Errorf("a proxy was asked for %s", r.URL)
+	}}
+	d, _, stderr := newDemo()
+	assert.Equal(t, 0, d.run(t.Context(), []string{"-once"}), "%s", stderr)
 }
 
 func TestTakenPortSaysWhichFlagToUse(t *testing.T) {

@@ -298,6 +298,10 @@ func (s *story) link(spans []sdktrace.ReadOnlySpan) {
 	s.line("trace       %s/trace/%s", s.ui, traceID(spans))
 }
 
+// direct is the client for what is in this very process: no proxy that the
+// environment has would find it.
+var direct = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
 // ask gets data from the query API.
 func (s *story) ask(ctx context.Context, path string, data any) error {
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
@@ -306,7 +310,7 @@ func (s *story) ask(ctx context.Context, path string, data any) error {
 	if err != nil {
 		return err
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := direct.Do(req)
 	if err != nil {
 		return fmt.Errorf("ask the UI's server: %w", err)
 	}
