@@ -171,6 +171,18 @@ func TestOnceNoticesWhatIsBroken(t *testing.T) {
 			})
 		}
 	}
+	answering := func(path, body string) func(http.Handler) http.Handler {
+		return func(service http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasPrefix(r.URL.Path, path) {
+					service.ServeHTTP(httptest.NewRecorder(), r)
+					_, _ = io.WriteString(w, body)
+					return
+				}
+				service.ServeHTTP(w, r)
+			})
+		}
+	}
 	ids := []string{"X-B3-TraceId", "X-B3-SpanId", "X-B3-ParentSpanId", "X-B3-Sampled"}
 
 	tests := []struct {
@@ -223,17 +235,33 @@ func TestOnceNoticesWhatIsBroken(t *testing.T) {
 		},
 		{
 			name:   "a version answers for the other",
-			broken: "flaskapp v2",
-			how: func(service http.Handler) http.Handler {
-				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					if r.URL.Path == "/env/version" {
-						_, _ = io.WriteString(w, "v1")
-						return
-					}
-					service.ServeHTTP(w, r)
-				})
-			},
+			broken: "flaskapp v2", how: answering("/env/version", "v1"),
 			reason: `the versions do not take turns: "v1" answered after "v1"`,
+		},
+		{
+			name:   "the trace has another version than the one that answers",
+			broken: "flaskapp v1", how: answering("/env/version", "v2"),
+			reason: `the answer is that of v2, the trace says "v1"`,
+		},
+		{
+			name:   "the UI does not have a service",
+			broken: "ui", how: answering("/api/services", `{"data":["flaskapp","sleep"]}`),
+			reason: `the UI knows the services ["flaskapp" "sleep"], not ["flaskapp" "httpbin" "sleep"]`,
+		},
+		{
+			name:   "the UI does not have the whole trace",
+			broken: "ui", how: answering("/api/traces/", `{"data":[{"spans":[{},{},{}]}]}`),
+			reason: "the UI does not have the 4 spans of trace",
+		},
+		{
+			name:   "the UI does not have a trace at all",
+			broken: "ui", how: answering("/api/traces/", `{"data":[]}`),
+			reason: "the UI does not have the 4 spans of trace",
+		},
+		{
+			name:   "the UI draws another architecture",
+			broken: "ui", how: answering("/api/dependencies", `{"data":[{"parent":"sleep","child":"flaskapp"}]}`),
+			reason: `the UI's system architecture is ["sleep -> flaskapp"], not ["flaskapp -> httpbin" "sleep -> flaskapp"]`,
 		},
 		{
 			name:   "a service is down",
@@ -304,6 +332,27 @@ func TestServesTheUIUntilItIsInterrupted(t *testing.T) {
 	interrupt()
 	assert.Equal(t, 0, <-status)
 	assert.Empty(t, stderr.String())
+}
+
+func TestLinkLeadsToTheUIWhereverItListens(t *testing.T) {
+	tests := []struct {
+		name, listen, link string
+	}{
+		{"at one address", "127.0.0.1:0", "http://127.0.0.1:"},
+		{"at all addresses", ":0", "http://127.0.0.1:"},
+		{"at all addresses of IPv4", "0.0.0.0:0", "http://127.0.0.1:"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			u, err := serveUI(t.Context(), tt.listen, http.NotFoundHandler())
+			require.NoError(t, err)
+			defer u.stop()
+			assert.True(t, strings.HasPrefix(u.url, tt.link), u.url)
+			res, err := direct.Get(u.url)
+			require.NoError(t, err)
+			require.NoError(t, res.Body.Close())
+		})
+	}
 }
 
 func TestFailureLeavesTheUIToLookAt(t *testing.T) {

@@ -79,8 +79,8 @@ type demo struct {
 	getenv         func(string) string
 	patience       time.Duration // for spans that must come
 
-	// front, unless it is nil, is put in front of each service. The tests
-	// break one with it, to see that the demo notices.
+	// front, unless it is nil, is put in front of each service and of the UI.
+	// The tests break one with it, to see that the demo notices.
 	front func(instance string, service http.Handler) http.Handler
 }
 
@@ -164,7 +164,11 @@ func (d *demo) play(ctx context.Context, o options) (err error) {
 		}
 		cfg.collector = s.collector
 	} else {
-		ui, err := serveUI(ctx, o.listen, store)
+		h := store.Handler()
+		if d.front != nil {
+			h = d.front("ui", h)
+		}
+		ui, err := serveUI(ctx, o.listen, h)
 		if err != nil {
 			return err
 		}
@@ -205,7 +209,7 @@ type ui struct {
 	server *http.Server
 }
 
-func serveUI(ctx context.Context, addr string, store *tracestore.Store) (*ui, error) {
+func serveUI(ctx context.Context, addr string, h http.Handler) (*ui, error) {
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("%s is taken, maybe by a Jaeger or another demo: choose another address for the UI with -listen, such as -listen 127.0.0.1:0 for a free port", addr)
@@ -221,7 +225,7 @@ func serveUI(ctx context.Context, addr string, store *tracestore.Store) (*ui, er
 	u := &ui{
 		url: "http://" + net.JoinHostPort(host, fmt.Sprint(at.Port)),
 		server: &http.Server{
-			Handler:           store.Handler(),
+			Handler:           h,
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       10 * time.Second,
 			WriteTimeout:      time.Minute,
