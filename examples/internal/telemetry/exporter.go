@@ -92,9 +92,11 @@ func (e *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpa
 // limiter lets something be said once a minute at most. The zero value is
 // ready to use.
 type limiter struct {
-	mu   sync.Mutex
-	last time.Time
-	sum  int
+	mu    sync.Mutex
+	last  time.Time
+	sum   int
+	held  func(sum int) // what was not said, or nil
+	ended bool
 }
 
 // do calls say, with n and the ns of the calls since it last did, unless it
@@ -103,9 +105,24 @@ func (l *limiter) do(n int, say func(sum int)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sum += n
-	if !l.last.IsZero() && time.Since(l.last) < time.Minute {
-		return
+	l.held = say
+	if l.ended || l.last.IsZero() || time.Since(l.last) >= time.Minute {
+		l.say()
 	}
-	say(l.sum)
-	l.last, l.sum = time.Now(), 0
+}
+
+// end says what was held back, and from then on nothing is: there may be no
+// later to say it.
+func (l *limiter) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = true
+	if l.held != nil {
+		l.say()
+	}
+}
+
+func (l *limiter) say() {
+	l.held(l.sum)
+	l.last, l.sum, l.held = time.Now(), 0, nil
 }

@@ -64,8 +64,8 @@ type Config struct {
 	// says.
 	Sampler sdktrace.Sampler
 
-	// Logger is told, once a minute at most, when spans do not get through.
-	// Nil is slog.Default().
+	// Logger is told, once a minute at most and at the end, when spans do not
+	// get through. Nil is slog.Default().
 	Logger *slog.Logger
 }
 
@@ -233,14 +233,16 @@ func (t *Tracing) Context(ctx context.Context, h http.Header) context.Context {
 	return propagation.Propagator{Families: families}.Extract(ctx, otelprop.HeaderCarrier(h))
 }
 
-// Shutdown sends what spans there are and stops, in the time that ctx gives:
-// spans that the backend did not take by then are lost, and the error says so.
+// Shutdown sends what spans there are and stops, in the time that ctx gives.
+// Spans that the backend did not take are lost: the log says how many, and the
+// error that there was no more time, if that is why.
 func (t *Tracing) Shutdown(ctx context.Context) error {
 	if !t.MakesSpans() {
 		return nil
 	}
 	if t.exporter != nil {
 		defer t.exporter.giveUp()
+		defer t.exporter.limit.end()
 	}
 	if err := t.provider.Shutdown(ctx); err != nil {
 		return fmt.Errorf("send the last spans: %w", err)

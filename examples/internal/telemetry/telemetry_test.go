@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -390,7 +392,14 @@ func TestUnreachableBackendIsToldOnceAMinuteAtMost(t *testing.T) {
 				require.Len(t, log.lines(), 2)
 				assert.Regexp(t, `spans_lost=(5[5-9]|6\d)\b`, log.lines()[1])
 				require.NoError(t, tracing.Shutdown(t.Context()))
-				require.Len(t, log.lines(), 2)
+				require.Len(t, log.lines(), 3)
+				lost := 0
+				for _, n := range regexp.MustCompile(`spans_lost=(\d+)`).FindAllStringSubmatch(strings.Join(log.lines(), "\n"), -1) {
+					i, err := strconv.Atoi(n[1])
+					require.NoError(t, err)
+					lost += i
+				}
+				assert.Equal(t, 70, lost, "what was lost after the last line is told at the end")
 			})
 		})
 	}
