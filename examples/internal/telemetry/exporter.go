@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -23,7 +24,9 @@ func NewExporter(ctx context.Context, name string) (exp sdktrace.SpanExporter, e
 	case "", "otlp":
 		exp, err = newOTLP(ctx)
 	case "jaeger":
-		exp, err = jaeger.New(jaeger.WithCollectorEndpoint())
+		if _, err = endpoint("OTEL_EXPORTER_JAEGER_ENDPOINT"); err == nil {
+			exp, err = jaeger.New(jaeger.WithCollectorEndpoint())
+		}
 	case "console":
 		exp, err = stdouttrace.New()
 	case "none":
@@ -42,6 +45,10 @@ func newOTLP(ctx context.Context) (sdktrace.SpanExporter, error) {
 	if protocol != "" && !strings.HasPrefix(protocol, "http/") {
 		return nil, fmt.Errorf("protocol %q is not built in: set OTEL_EXPORTER_OTLP_PROTOCOL to http/protobuf and the endpoint to the collector's port for it, usually 4318", protocol)
 	}
+	to, err := endpoint("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+	if err != nil {
+		return nil, err
+	}
 	opts := []otlptracehttp.Option{
 		// The queue is drained by one goroutine: a batch that is tried for
 		// long costs those behind it their place.
@@ -52,11 +59,29 @@ func newOTLP(ctx context.Context) (sdktrace.SpanExporter, error) {
 			MaxElapsedTime:  15 * time.Second,
 		}),
 	}
-	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
+	if to == "" {
 		// The specification's default; the exporter's own has https.
 		opts = append(opts, otlptracehttp.WithEndpointURL("http://localhost:4318/v1/traces"))
 	}
 	return otlptracehttp.New(ctx, opts...)
+}
+
+// endpoint returns the URL that the first of these variables has that is set,
+// or "" if none is. That it is no URL the exporters find out with the first
+// spans only, or never say.
+func endpoint(names ...string) (string, error) {
+	for _, name := range names {
+		value := strings.TrimSpace(os.Getenv(name))
+		if value == "" {
+			continue
+		}
+		u, err := url.Parse(value)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+			return "", fmt.Errorf("read %s: %q is no URL: begin it with http:// or https:// and the host", name, value)
+		}
+		return value, nil
+	}
+	return "", nil
 }
 
 // exporter says in the log what its backend makes of the spans, and does not

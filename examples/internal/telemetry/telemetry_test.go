@@ -308,6 +308,43 @@ func TestWrongExporterIsRefusedWithTheRightOnes(t *testing.T) {
 	require.ErrorContains(t, err, "http/protobuf")
 }
 
+func TestEndpointThatIsNoURLIsRefusedAtStartup(t *testing.T) {
+	const general, own, jaeger = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_JAEGER_ENDPOINT"
+	tests := []struct {
+		name     string
+		exporter string
+		env      map[string]string
+		says     string // "" is not refused
+	}{
+		{"a host and a port", "otlp", map[string]string{general: "localhost:4318"}, `read OTEL_EXPORTER_OTLP_ENDPOINT: "localhost:4318" is no URL: begin it with http://`},
+		{"an address and a port", "otlp", map[string]string{general: "10.1.2.3:4318"}, `"10.1.2.3:4318" is no URL`},
+		{"a host", "otlp", map[string]string{general: "collector"}, `"collector" is no URL`},
+		{"another scheme", "otlp", map[string]string{general: "grpc://collector:4317"}, `"grpc://collector:4317" is no URL`},
+		{"no host", "otlp", map[string]string{general: "http://:4318"}, `"http://:4318" is no URL`},
+		{"that of the traces", "otlp", map[string]string{own: "localhost:4318/v1/traces"}, own},
+		{"Jaeger's", "jaeger", map[string]string{jaeger: "jaeger:14268/api/traces"}, jaeger},
+		{"a URL", "otlp", map[string]string{general: "https://collector.example/otlp"}, ""},
+		{"a URL with spaces around it", "otlp", map[string]string{general: " http://[::1]:4318 "}, ""},
+		{"spaces alone are none", "otlp", map[string]string{general: " "}, ""},
+		{"what does not count is not judged", "otlp", map[string]string{own: "http://collector:4318/v1/traces", general: "collector:4317"}, ""},
+		{"what another exporter has is not judged", "jaeger", map[string]string{general: "collector:4317"}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for name, value := range tt.env {
+				t.Setenv(name, value)
+			}
+			tracing, err := telemetry.New(t.Context(), telemetry.Config{Exporter: tt.exporter, Logger: logTo(&buffer{})})
+			if tt.says != "" {
+				require.ErrorContains(t, err, tt.says)
+				return
+			}
+			require.NoError(t, err)
+			require.NoError(t, tracing.Shutdown(t.Context()))
+		})
+	}
+}
+
 // collector keeps what is posted to it, by path.
 func collector(t *testing.T, h http.HandlerFunc) (url string, posted func(path string) string) {
 	t.Helper()
