@@ -69,7 +69,7 @@ var troubles = []trouble{
 		},
 	},
 	{
-		name: "it trickles a byte a second", status: 504, says: "context deadline exceeded", slow: true,
+		name: "it trickles a byte a second", status: 504, says: "context deadline exceeded (FETCH_TIMEOUT)", slow: true,
 		upstream: func(t *testing.T, _ *sync.WaitGroup) string {
 			return serve(t, func(w http.ResponseWriter, r *http.Request) {
 				for {
@@ -85,7 +85,7 @@ var troubles = []trouble{
 		},
 	},
 	{
-		name: "it never answers", status: 504, says: "context deadline exceeded", slow: true,
+		name: "it never answers", status: 504, says: "context deadline exceeded (FETCH_TIMEOUT)", slow: true,
 		upstream: func(t *testing.T, _ *sync.WaitGroup) string {
 			return serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		},
@@ -101,7 +101,7 @@ var troubles = []trouble{
 		},
 	},
 	{
-		name: "it announces more than may be fetched", status: 502, says: "answer is larger than 1000000 bytes",
+		name: "it announces more than may be fetched", status: 502, says: "answer is larger than 1000000 bytes (FETCH_MAX_BYTES)",
 		upstream: func(t *testing.T, _ *sync.WaitGroup) string {
 			return serve(t, func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Length", "1000001")
@@ -121,7 +121,7 @@ var troubles = []trouble{
 		},
 	},
 	{
-		name: "it redirects in a loop", status: 502, says: "more than 10 redirects",
+		name: "it redirects in a loop", status: 502, says: "more than 10 redirects (FETCH_MAX_REDIRECTS)",
 		upstream: func(t *testing.T, _ *sync.WaitGroup) string {
 			return serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again", http.StatusFound) })
 		},

@@ -60,7 +60,7 @@ func newFetcher(cfg Config, log *slog.Logger) *fetcher {
 		Transport: cfg.Tracing.Transport(dialer.Transport()),
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
 			if len(via) > max(f.limits.Redirects, 0) {
-				return fmt.Errorf("more than %d redirects", max(f.limits.Redirects, 0))
+				return fmt.Errorf("more than %d redirects (FETCH_MAX_REDIRECTS)", max(f.limits.Redirects, 0))
 			}
 			return checkURL(r.URL)
 		},
@@ -81,8 +81,8 @@ func (f *fetcher) serve(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	res, body, err := f.fetch(ctx, target)
 	if err != nil {
 		status := statusOf(r, err)
-		f.log.WarnContext(r.Context(), "fetch failed", "status", status, "error", err)
-		text(w, status, err.Error())
+		f.log.WarnContext(r.Context(), "fetch failed", "status", status, "host", target.Host, "error", reason(err)+timeUp(ctx, err))
+		text(w, status, err.Error()+timeUp(ctx, err))
 		return
 	}
 	defer func() { _ = res.Body.Close() }()
@@ -113,7 +113,7 @@ func (f *fetcher) serve(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	if err != nil {
 		// The status is out. What is left to tell the caller that the answer
 		// is not whole is not to end it.
-		f.log.WarnContext(r.Context(), "fetch cut off", "error", err)
+		f.log.WarnContext(r.Context(), "fetch cut off", "host", target.Host, "error", reason(err)+timeUp(ctx, err))
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -161,7 +161,7 @@ func (f *fetcher) acceptable(res *http.Response) error {
 }
 
 func (f *fetcher) tooLarge() error {
-	return fmt.Errorf("answer is larger than %d bytes", f.limits.Bytes)
+	return fmt.Errorf("answer is larger than %d bytes (FETCH_MAX_BYTES)", f.limits.Bytes)
 }
 
 // copy passes the body on, as far as it may be.
@@ -192,22 +192,46 @@ func statusOf(r *http.Request, err error) int {
 	}
 }
 
+// reason returns what went wrong, for the log, without the URL: its path and
+// its query come from the caller's query, which the log leaves out.
+func reason(err error) string {
+	var of *url.Error
+	if errors.As(err, &of) {
+		err = of.Err
+	}
+	const location = "failed to parse Location header"
+	if strings.HasPrefix(err.Error(), location) { // and the header follows
+		return location
+	}
+	return err.Error()
+}
+
+// timeUp returns the setting that err is for, if the time for all of a fetch
+// was up: a connection has one of its own.
+func timeUp(ctx context.Context, err error) string {
+	if ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) {
+		return " (FETCH_TIMEOUT)"
+	}
+	return ""
+}
+
+// checkURL returns why u cannot be fetched, which is nil if it can.
 func checkURL(u *url.URL) error {
 	if u.Scheme != "http" && u.Scheme != "https" {
-		return fmt.Errorf("cannot fetch %q: its scheme is neither http nor https", u.Redacted())
+		return errors.New("its scheme is neither http nor https")
 	}
 	if u.Hostname() == "" {
-		return fmt.Errorf("cannot fetch %q: it names no host", u.Redacted())
+		return errors.New("it names no host")
 	}
 	if strings.Contains(u.Hostname(), "%") {
-		return fmt.Errorf("cannot fetch %q: a network zone means nothing here", u.Redacted())
+		return errors.New("a network zone means nothing here")
 	}
 	if isNumber(u.Hostname()) {
-		return fmt.Errorf("cannot fetch %q: a host that is a number may be any address: write it as 10.1.2.3", u.Redacted())
+		return errors.New("a host that is a number may be any address: write it as 10.1.2.3")
 	}
 	if port := u.Port(); port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return fmt.Errorf("cannot fetch %q: port %s does not exist", u.Redacted(), port)
+			return fmt.Errorf("port %s does not exist", port)
 		}
 	}
 	return nil

@@ -385,20 +385,20 @@ func TestUpstreamThatFailsIsABadGatewayWithTheReason(t *testing.T) {
 		{"its status is none", answering("HTTP/1.1 007 Bond\r\nContent-Length: 0\r\n\r\n"), 502, "status 7"},
 		{"its status is none either", answering("HTTP/1.1 999 No\r\nContent-Length: 0\r\n\r\n"), 502, "status 999"},
 		{"its body ends early", answering("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n123"), 502, "unexpected EOF"},
-		{"its body is announced to be too large", answering("HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n"), 502, "larger than 1000 bytes"},
-		{"its body is endless", endless, 502, "larger than 1000 bytes"},
+		{"its body is announced to be too large", answering("HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n"), 502, "larger than 1000 bytes (FETCH_MAX_BYTES)"},
+		{"its body is endless", endless, 502, "larger than 1000 bytes (FETCH_MAX_BYTES)"},
 		{"its headers are too large", answering("HTTP/1.1 200 OK\r\nA: " + strings.Repeat("x", 100<<10) + "\r\n\r\n"), 502, "exceeded"},
-		{"it redirects in a circle", redirect("http://upstream/"), 502, "more than 3 redirects"},
-		{"it redirects to a file", redirect("file:///etc/passwd"), 502, "neither http nor https"},
+		{"it redirects in a circle", redirect("http://upstream/"), 502, "more than 3 redirects (FETCH_MAX_REDIRECTS)"},
+		{"it redirects to a file", redirect("file:///etc/passwd"), 502, `"file:///etc/passwd": its scheme is neither http nor https`},
 		{"it redirects to a metadata service", redirect("http://169.254.169.254/latest/meta-data/"), 403, "metadata"},
 		{"it redirects to loopback by address", redirect("http://[::1]:15000/config_dump"), 403, "loopback"},
 		{"it redirects to what may not be fetched", redirect("http://admin/"), 403, "admin at ::1"},
-		{"it is slow", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), 504, "deadline exceeded"},
+		{"it is slow", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), 504, "deadline exceeded (FETCH_TIMEOUT)"},
 		{"its body is slow", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, "1")
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
-		}), 504, "deadline exceeded"},
+		}), 504, "deadline exceeded (FETCH_TIMEOUT)"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -543,6 +543,53 @@ func TestLogSaysWhatFailedWithItsRequestAndTrace(t *testing.T) {
 		assert.Contains(t, line, `"request_id":"7ab5d1cd-7c9c-9e5b-8ac9-dd5eac57b3b3"`)
 		assert.Contains(t, line, `"trace_id":"463ac35c9f6413ad48485a3953bb6124"`)
 		assert.Contains(t, line, `"status":403`)
+	}
+}
+
+func TestLogHasOfWhatIsFetchedNoMoreThanItsHost(t *testing.T) {
+	tests := []struct {
+		name     string
+		upstream http.Handler // nil does not listen
+		says     string
+	}{
+		{"it is down", nil, "connection refused"},
+		{"it hangs up", answering(""), "EOF"},
+		{"its body is too large", answering("HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n"), "larger than 1000 bytes (FETCH_MAX_BYTES)"},
+		{"it redirects in a circle", http.RedirectHandler("?secret", http.StatusFound), "more than 3 redirects (FETCH_MAX_REDIRECTS)"},
+		{"it redirects to a file", http.RedirectHandler("file:///secret", http.StatusFound), "its scheme is neither http nor https"},
+		{"it redirects to a port that does not exist", http.RedirectHandler("//upstream:0/?secret", http.StatusFound), "port 0 does not exist"},
+		{"it redirects to a metadata service", http.RedirectHandler("http://169.254.169.254/?secret", http.StatusFound), "not allowed to connect to 169.254.169.254"},
+		{"it redirects to what is no URL", answering("HTTP/1.1 302 Found\r\nLocation: /%zz?secret\r\n\r\n"), "failed to parse Location header"},
+		{"it is slow", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), "deadline exceeded (FETCH_TIMEOUT)"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var c cluster
+			if tt.upstream != nil {
+				c.serve(t, "upstream:80", tt.upstream)
+			} else {
+				c.servers = map[string]string{"upstream:80": "127.0.0.1:1"}
+			}
+			limits := flaskapp.Limits{Bytes: 1000, Redirects: 3}
+			if strings.Contains(tt.says, "FETCH_TIMEOUT") {
+				limits.Time = 20 * time.Millisecond
+			}
+			dialer := allow(t, "127.0.0.1")
+			dialer.Resolve = c.resolve
+			var log bytes.Buffer
+			h := flaskapp.New(flaskapp.Config{Limits: limits, Dialer: dialer, Logger: slog.New(slog.NewJSONHandler(&log, nil))})
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/fetch?url=http://me:secret@upstream/secret?key=secret", nil))
+			assert.Contains(t, w.Body.String(), tt.says, "the caller is told")
+			assert.NotContains(t, log.String(), "secret")
+
+			var line struct{ Msg, Host, Error string }
+			first, _, _ := strings.Cut(log.String(), "\n")
+			require.NoError(t, json.Unmarshal([]byte(first), &line))
+			assert.Equal(t, "fetch failed", line.Msg)
+			assert.Equal(t, "upstream", line.Host)
+			assert.Contains(t, line.Error, tt.says)
+		})
 	}
 }
 

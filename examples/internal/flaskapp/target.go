@@ -36,7 +36,7 @@ func parseTarget(rawQuery string) (*url.URL, error) {
 		return nil, fmt.Errorf("cannot read the URL to fetch: %w", err)
 	}
 	if err := checkURL(u); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot fetch %q: %w", u.Redacted(), err)
 	}
 	return u, nil
 }
