@@ -104,6 +104,15 @@ func (c Command) parse(args []string) (options, error) {
 		if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
 			return errors.New("write it as 'name: value'")
 		}
+		switch http.CanonicalHeaderKey(name) {
+		case "Content-Length", "Transfer-Encoding", "Trailer":
+			return errors.New("a call without a body does not have this header")
+		case "Host":
+			host, err := httpguts.PunycodeHostPort(value)
+			if err != nil || host == "" || !httpguts.ValidHostHeader(host) {
+				return errors.New("write the host as name or name:port")
+			}
+		}
 		o.header.Add(name, value)
 		return nil
 	})

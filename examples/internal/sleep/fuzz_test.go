@@ -31,22 +31,17 @@ func FuzzHeaderFlag(f *testing.F) {
 		name, value, ok := strings.Cut(flag, ":")
 		require.True(t, ok)
 		name, value = http.CanonicalHeaderKey(strings.TrimSpace(name)), strings.TrimSpace(value)
-		if r.status != 0 {
-			// What no server would take is told of when it is to be sent.
-			require.Contains(t, []string{"Host", "Content-Length", "Transfer-Encoding", "Trailer"}, name, r.stderr)
-			return
-		}
+		require.Zero(t, r.status, r.stderr)
 		arrived, err := http.ReadRequest(bufio.NewReader(&wire))
 		require.NoError(t, err)
-		if name == "Host" {
-			// Names in another alphabet go out as they are in DNS.
-			if !strings.Contains(arrived.Host, "xn--") {
-				require.Contains(t, value+"httpbin", arrived.Host)
-			}
+		if name != "Host" {
+			require.Equal(t, value, strings.TrimSpace(arrived.Header.Get(name)), "%s", name)
 			return
 		}
-		if ignored := map[string]bool{"Content-Length": true, "Transfer-Encoding": true, "Trailer": true}; !ignored[name] {
-			require.Equal(t, value, strings.TrimSpace(arrived.Header.Get(name)), "%s", name)
+		// Names in another alphabet go out as they are in DNS, and zones mean
+		// nothing elsewhere.
+		if !strings.Contains(arrived.Host, "xn--") && !strings.Contains(value, "%") {
+			require.Equal(t, value, arrived.Host)
 		}
 	})
 }
