@@ -296,6 +296,22 @@ func TestLatenciesArePercentilesByNearestRank(t *testing.T) {
 	})
 }
 
+func TestFirstCallIsTheOneThatStartedFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n atomic.Int32
+		c := sleep.Command{Base: base(func(*http.Request) (*http.Response, error) {
+			i := n.Add(1)
+			time.Sleep(time.Duration(30-10*i) * time.Millisecond) // so that the second is done before
+			res := ok()
+			res.Header.Set("X-Request-Id", fmt.Sprint("r-", i))
+			return res, nil
+		})}
+		r := runWith(t, c, map[string]string{"OTEL_TRACES_EXPORTER": "none"}, "-n", "2", "-c", "2", "-interval", "1ms", "http://x/")
+		assert.Zero(t, r.status)
+		assert.Contains(t, r.stderr, "first    20ms, request r-1\n")
+	})
+}
+
 // base is a transport that is a function.
 type base func(*http.Request) (*http.Response, error)
 
