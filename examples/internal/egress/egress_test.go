@@ -1,6 +1,8 @@
 package egress_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"io"
 	"net"
@@ -300,6 +302,29 @@ func TestResolveMapsNamesAndDoesNotGetAroundThePolicy(t *testing.T) {
 
 func TestNoProxyConnectsInItsPlace(t *testing.T) {
 	assert.Nil(t, (&egress.Dialer{}).Transport().Proxy)
+}
+
+func TestAnswersArePassedOnAsTheyWereSent(t *testing.T) {
+	var packed bytes.Buffer
+	gz := gzip.NewWriter(&packed)
+	_, err := io.WriteString(gz, "hello")
+	require.NoError(t, err)
+	require.NoError(t, gz.Close())
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.NotContains(t, r.Header, "Accept-Encoding", "nobody asked for it")
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = w.Write(packed.Bytes())
+	}))
+	defer server.Close()
+	tr := (&egress.Dialer{Policy: parse(t, "127.0.0.1")}).Transport()
+	defer tr.CloseIdleConnections()
+	res, err := (&http.Client{Transport: tr}).Get(server.URL)
+	require.NoError(t, err)
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	assert.Equal(t, "gzip", res.Header.Get("Content-Encoding"))
+	assert.Equal(t, packed.Bytes(), body)
 }
 
 func FuzzParse(f *testing.F) {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -246,6 +247,8 @@ func TestFetchWithHeaderAnswersTheHeadersThenTheBodyAsItIs(t *testing.T) {
 		switch r.URL.Path {
 		case "/none":
 			w.WriteHeader(http.StatusNoContent)
+		case "/same":
+			w.WriteHeader(http.StatusNotModified)
 		default:
 			w.Header().Set("Content-Type", "image/png")
 			w.WriteHeader(http.StatusTeapot)
@@ -266,9 +269,13 @@ func TestFetchWithHeaderAnswersTheHeadersThenTheBodyAsItIs(t *testing.T) {
 	assert.Equal(t, http.StatusTeapot, res.StatusCode)
 	assert.Equal(t, "text/plain; charset=utf-8", res.Header.Get("Content-Type"))
 
-	res, body = get(t, app+"/fetch_with_header?url=http://upstream/none", nil)
-	assert.Equal(t, http.StatusOK, res.StatusCode, "there is a body, so it cannot be 204")
-	assert.Contains(t, body, `"Host"`)
+	assert.Equal(t, "nosniff", res.Header.Get("X-Content-Type-Options"))
+
+	for _, path := range []string{"/none", "/same"} {
+		res, body = get(t, app+"/fetch_with_header?url=http://upstream"+path, nil)
+		assert.Equal(t, http.StatusOK, res.StatusCode, "there is a body, so it cannot be 204 or 304")
+		assert.Contains(t, body, `"Host"`)
+	}
 }
 
 func TestNestedURLsWorkUnescaped(t *testing.T) {
@@ -325,7 +332,7 @@ func TestUpstreamsStatusTypeAndBodyArePassedOn(t *testing.T) {
 		{"empty", 200, "text/plain", "", ""},
 		{"compressed without being asked", 200, "text/plain", "br", "\x0b\x02\x80hello\x03"},
 		{"no type is no guess", 200, "", "", "<html>"},
-		{"large", 200, "application/octet-stream", "", strings.Repeat("x", 1<<20)},
+		{"large", 200, "application/octet-stream", "", strings.Repeat("x", 1<<20)}, // net/http counts no such body itself
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -338,6 +345,9 @@ func TestUpstreamsStatusTypeAndBodyArePassedOn(t *testing.T) {
 				if tt.encoding != "" {
 					w.Header().Set("Content-Encoding", tt.encoding)
 				}
+				if tt.status != http.StatusNoContent {
+					w.Header().Set("Content-Length", strconv.Itoa(len(tt.body)))
+				}
 				w.WriteHeader(tt.status)
 				_, _ = io.WriteString(w, tt.body)
 			}))
@@ -347,6 +357,8 @@ func TestUpstreamsStatusTypeAndBodyArePassedOn(t *testing.T) {
 				assert.Equal(t, tt.status, res.StatusCode)
 				assert.Equal(t, tt.typ, res.Header.Get("Content-Type"))
 				assert.Equal(t, tt.encoding, res.Header.Get("Content-Encoding"))
+				assert.EqualValues(t, len(tt.body), res.ContentLength)
+				assert.Equal(t, "nosniff", res.Header.Get("X-Content-Type-Options"))
 				assert.Equal(t, tt.body, body)
 			}
 		})

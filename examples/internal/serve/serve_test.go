@@ -11,8 +11,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,7 +29,16 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		os.Exit(program(http.NotFoundHandler()).Main())
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// asProgram is the variable of the environment that makes a program of the
+// tests, for those that send it signals.
+const asProgram = "SERVE_TEST_AS_PROGRAM"
 
 // logged is a log that can be waited for.
 type logged struct {
@@ -349,6 +361,36 @@ func TestProgramServesUntilItIsStopped(t *testing.T) {
 	stop()
 	assert.Zero(t, <-status)
 	assert.Len(t, log.all("listening"), 1)
+}
+
+func TestSecondSignalEndsTheProgramAtOnce(t *testing.T) {
+	log := newLogged()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), asProgram+"=1", "OTEL_TRACES_EXPORTER=none", "SHUTDOWN_DELAY=1h")
+	cmd.Stderr = log
+	require.NoError(t, cmd.Start())
+	log.wait(t, "listening")
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	log.wait(t, "stopping")
+
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // the state says how it ended
+	}()
+	// The line may be there before the signal's own effect is.
+	assert.Eventually(t, func() bool {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-ended:
+			return true
+		default:
+			return false
+		}
+	}, 10*time.Second, 10*time.Millisecond)
+	_ = cmd.Process.Kill() // if it has not
+	<-ended
+	assert.Equal(t, syscall.SIGTERM, cmd.ProcessState.Sys().(syscall.WaitStatus).Signal())
 }
 
 func TestProgramSaysWhatIsWrong(t *testing.T) {
