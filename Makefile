@@ -1,6 +1,6 @@
 .PHONY: help demo mesh-demo test lint fuzz bench servers jaeger jaeger-build sidecar-build integration deploy-check
 
-## This list.
+## This list
 help:
 	@awk -F: '/^## / { doc = substr($$0, 4) } /^[a-z-]+:/ && doc { printf "%-13s %s\n", $$1, doc; doc = "" }' Makefile
 
@@ -12,11 +12,11 @@ demo:
 mesh-demo: servers
 	cd integration && GOWORK=off go run ./cmd/meshdemo
 
-## The tests of the library and of the examples.
+## The tests of the library and of the examples
 test:
 	go test ./... ./examples/...
 
-## gofmt, go mod tidy, go vet and golangci-lint, over all modules.
+## gofmt, go mod tidy, go vet and golangci-lint, over all modules
 lint:
 	.ci/run format tidy vet lint
 
@@ -24,29 +24,29 @@ lint:
 fuzz:
 	.ci/run fuzz
 
-## The benchmarks.
+## The benchmarks
 bench:
 	cd benchmarks && GOWORK=off go run . -o bench.txt
 
-## The servers that the integration tests run.
+## The servers that the integration tests run
 servers: jaeger-build sidecar-build
 
-## The Jaeger server that users run: some minutes the first time, seconds after.
+## The Jaeger server that users run: some minutes the first time, seconds after
 jaeger-build:
 	cd deploy/jaeger && GOWORK=off go build -ldflags='-s -w' -o bin/ github.com/jaegertracing/jaeger/cmd/jaeger && GOWORK=off go run ./ui bin/ui
 
-## The proxy that stands in for Envoy: likewise.
+## The proxy that stands in for Envoy: likewise
 sidecar-build:
 	cd deploy/sidecar && GOWORK=off go build -ldflags='-s -w' -o bin/ github.com/caddyserver/caddy/v2/cmd/caddy
 
-## Jaeger on loopback, its UI at http://127.0.0.1:16686, traces in memory.
+## Jaeger on loopback, its UI at http://127.0.0.1:16686, traces in memory
 jaeger: jaeger-build
 	cd deploy/jaeger && JAEGER_UI_ASSETS=bin/ui bin/jaeger --config config.yaml
 
-## The services against real servers and a real browser.
+## The services against real servers and a real browser
 integration: servers
 	cd integration && GOWORK=off go test -timeout 30m ./...
 
-## Manifests, images and compose, without a cluster: minutes the first time.
+## Manifests, images and compose, without a cluster: minutes the first time
 deploy-check:
 	cd deploy/check && GOWORK=off go test -timeout 30m ./...
