@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -438,16 +439,6 @@ func TestABrokenServiceFailsWithTheMessageThatNamesItsFault(t *testing.T) {
 			"an empty header is not passed on: x-request-id, x-b3-traceid,",
 			true,
 		},
-		"never answers": {
-			loop(func(_, _ http.Header) { select {} }),
-			"cannot test the service: the service did not answer GET /: ",
-			false,
-		},
-		"answers once": {
-			once(),
-			"propagationtest: the service answers no more: what comes after was not tested",
-			false,
-		},
 		"does not call anybody": {
 			propagationtest.Service{Handler: func(string, *http.Client) http.Handler { return http.NotFoundHandler() }, Path: "/fetch"},
 			`cannot test the service: the service answered GET /fetch with 404 Not Found ("404 page not found") and did not call its upstream`,
@@ -468,6 +459,21 @@ func TestABrokenServiceFailsWithTheMessageThatNamesItsFault(t *testing.T) {
 					assert.ErrorContains(t, err, only+": ", "another case fails too")
 				}
 			}
+		})
+	}
+}
+
+func TestAServiceThatHangsIsGivenUp(t *testing.T) {
+	t.Cleanup(propagationtest.SetPatience(2 * time.Second))
+	for name, test := range map[string]struct {
+		service propagationtest.Service
+		message string
+	}{
+		"from the first request on":  {loop(func(_, _ http.Header) { select {} }), "cannot test the service: the service did not answer GET /: "},
+		"from the second request on": {once(), "propagationtest: the service answers no more: what comes after was not tested"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.ErrorContains(t, propagationtest.Test(test.service), test.message)
 		})
 	}
 }
