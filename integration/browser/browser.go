@@ -63,6 +63,7 @@ func Open(t testing.TB, base string) *UI {
 
 	options := slices.Concat(chromedp.DefaultExecAllocatorOptions[:], []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(program),
+		chromedp.WSURLReadTimeout(patience),
 		chromedp.NoSandbox, // as root there is none, and nothing but our own pages is opened
 		chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true),
@@ -156,6 +157,12 @@ func run[T any](ui *UI, t testing.TB, step chromedp.Action[T]) T {
 	v, err := chromedp.Run(ctx, step)
 	ui.check(t, err)
 	return v
+}
+
+// poll waits until the expression is true in the page, and returns its value.
+func poll[T any](expression string) chromedp.Action[T] {
+	// No limit but the one of do and run: its own would be 30 seconds.
+	return chromedp.Poll[T](expression, chromedp.WithPollingTimeout(0))
 }
 
 // check fails the test with what is to be read on the page if there is an

@@ -37,10 +37,10 @@ func (ui *UI) Search(t testing.TB, service string) []Found {
 	ui.do(t,
 		chromedp.Click(chromedp.CSS(field)),
 		chromedp.SendKeys(chromedp.CSS(field), service+"\n"),
-		wait(fmt.Sprintf(`document.querySelector('[name="service"] .ant-select-selection-item')?.title === %q`, service)),
+		poll[chromedp.Void](fmt.Sprintf(`document.querySelector('[name="service"] .ant-select-selection-item')?.title === %q`, service)),
 		chromedp.Click(chromedp.CSS(`[data-test="submit-btn"]`)),
 	)
-	return run(ui, t, chromedp.Poll[[]Found](`(() => {
+	return run(ui, t, poll[[]Found](`(() => {
 		const items = [...document.querySelectorAll(".ResultItem")];
 		const none = document.body.innerText.includes("No trace results");
 		return (items.length > 0 || none) && items.map(item => ({
@@ -73,7 +73,7 @@ func (ui *UI) Trace(t testing.TB, id string) []Span {
 // timeline returns the lines of the trace on the page, all of which fit on it.
 func (ui *UI) timeline(t testing.TB) []Span {
 	t.Helper()
-	return run(ui, t, chromedp.Poll[[]Span](`(() => {
+	return run(ui, t, poll[[]Span](`(() => {
 		const rows = [...document.querySelectorAll(".span-row")];
 		const total = [...document.querySelectorAll(".LabeledList--item")].find(i => i.innerText.startsWith("Total Spans"));
 		if (!total || parseInt(total.querySelector("strong").innerText) !== rows.length) return false;
@@ -104,7 +104,7 @@ func Outline(spans []Span) string {
 func (ui *UI) Compare(t testing.TB, a, b string) (onlyA, both, onlyB []string) {
 	t.Helper()
 	ui.visit(t, "/trace/"+a+"..."+b)
-	boxes := run(ui, t, chromedp.Poll[map[string][]string](`(() => {
+	boxes := run(ui, t, poll[map[string][]string](`(() => {
 		const boxes = [...document.querySelectorAll(".DiffNode")];
 		if (boxes.length === 0 || !drawn(boxes)) return false;
 		const services = filter => boxes.filter(filter).map(box => box.querySelector("strong").innerText);
@@ -124,7 +124,7 @@ func (ui *UI) Compare(t testing.TB, a, b string) (onlyA, both, onlyB []string) {
 func (ui *UI) Architecture(t testing.TB) []Call {
 	t.Helper()
 	ui.visit(t, "/dependencies")
-	return run(ui, t, chromedp.Poll[[]Call](`(() => {
+	return run(ui, t, poll[[]Call](`(() => {
 		const nodes = [...document.querySelectorAll(".DAG--node")];
 		const paths = [...document.querySelectorAll(".plexus-Digraph--SvgEdgesLayer > g path")];
 		if (nodes.length === 0 || paths.length === 0 || !drawn(nodes)) return false;
@@ -153,8 +153,3 @@ const drawn = `
 		return rest && tops.size === boxes.length;
 	}
 `
-
-// wait waits until the expression is true in the page.
-func wait(expression string) chromedp.Action[chromedp.Void] {
-	return chromedp.Poll[chromedp.Void](expression)
-}
