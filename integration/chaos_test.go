@@ -148,7 +148,7 @@ func serve(t *testing.T, h http.HandlerFunc) (url string) {
 		}()
 		select {
 		case <-closed:
-		case <-time.After(time.Minute):
+		case <-time.After(patience):
 			assert.Fail(t, "a fetch has not ended")
 			s.CloseClientConnections()
 		}
@@ -458,7 +458,7 @@ func TestRequestsUnderWaySurviveSIGTERM(t *testing.T) {
 					}
 					_ = res.Body.Close()
 					return res.StatusCode == http.StatusServiceUnavailable
-				}, time.Minute, time.Millisecond)
+				}, patience, time.Millisecond)
 				close(stop)
 			}
 			load.Wait()
@@ -491,7 +491,7 @@ func works(t *testing.T, s *services, flaskapp string) {
 		assert.NoError(c, got.err)
 		assert.Equal(c, http.StatusOK, got.status, got.body)
 		assert.Contains(c, got.body, `"later"`)
-	}, time.Minute, 50*time.Millisecond)
+	}, patience, 50*time.Millisecond)
 }
 
 // receive waits for what must come.
@@ -499,19 +499,21 @@ func receive(t *testing.T, from <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-from:
-	case <-time.After(time.Minute):
-		require.FailNow(t, "nothing came in a minute")
+	case <-time.After(patience):
+		require.FailNow(t, "nothing came")
 	}
 }
 
-// closes waits until the program has closed what it has opened since.
+// closes waits until the program has closed what it has opened since. It keeps
+// idle connections for up to two minutes: also one whose dial ended after the
+// call that it was for.
 func closes(t *testing.T, p *process.Process, since process.Open) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		open := p.Open(t)
 		assert.LessOrEqual(c, open.Files, since.Files, "files")
 		assert.LessOrEqual(c, open.Sockets, since.Sockets, "sockets")
-	}, time.Minute, 20*time.Millisecond)
+	}, patience, 20*time.Millisecond)
 }
 
 // logs waits for the line of the request with the ID in the program's log.

@@ -184,7 +184,7 @@ flaskapp: GET /fetch_with_trace, server, parent missing
 				last := s.sleeping(t, s.env, s.flaskappURL+"/fetch_with_trace?url="+upstream.URL)
 				select {
 				case <-called:
-				case <-time.After(time.Minute):
+				case <-time.After(patience):
 					require.FailNow(t, "the upstream is not called")
 				}
 				require.Empty(t, find(t, server, "flaskapp"), "the test proves nothing: spans were sent before the end")
@@ -284,7 +284,7 @@ func refuses(t testing.TB, url string) {
 			_ = conn.Close()
 		}
 		return err != nil
-	}, time.Minute, 20*time.Millisecond)
+	}, patience, 20*time.Millisecond)
 }
 
 // port is the URL's, as it comes out of JSON.

@@ -38,7 +38,7 @@ func TestJaegerAway(t *testing.T) {
 				require.Eventually(t, func() bool {
 					traces, err := server.Find("flaskapp")
 					return err == nil && len(traces) >= 2048/2
-				}, time.Minute, 100*time.Millisecond)
+				}, patience, 100*time.Millisecond)
 				s.sleep(t, "-H", "x-request-id: after", s.through("/fetch_with_trace", "/ip"))
 				arrives(t, server, "after")
 			})
@@ -51,7 +51,7 @@ func TestJaegerAway(t *testing.T) {
 				require.Eventually(t, func() bool {
 					traces, err := server.Find("flaskapp")
 					return err == nil && len(traces) > 0
-				}, time.Minute, 20*time.Millisecond)
+				}, patience, 20*time.Millisecond)
 
 				server.Kill()
 				s.flaskapp.Line(t, func(line string) (string, bool) {
@@ -88,5 +88,5 @@ func arrives(t testing.TB, server *jaeger.Server, id string) {
 			}
 		}
 		assert.Fail(c, "the trace of "+id+" is not there")
-	}, time.Minute, 50*time.Millisecond)
+	}, patience, 50*time.Millisecond)
 }

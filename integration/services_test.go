@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -12,6 +13,10 @@ import (
 )
 
 const bin = "bin"
+
+// patience is how long a test waits for what must come. Only one that fails
+// waits for all of it, so it is enough for a machine with much else to do.
+const patience = 5 * time.Minute
 
 var build = sync.OnceValue(func() error {
 	return process.Build(filepath.Join("..", "examples"), bin, "./flaskapp", "./httpbin", "./sleep")

@@ -123,7 +123,7 @@ func isClockSkew(warning string) bool {
 }
 
 func (s *Server) get(path string, data any) error {
-	client := http.Client{Timeout: 20 * time.Second}
+	client := http.Client{Timeout: patience}
 	resp, err := client.Get(s.URL + path)
 	if err != nil {
 		return err

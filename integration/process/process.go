@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	patience = time.Minute
+	patience = 5 * time.Minute
 	tick     = 20 * time.Millisecond
 )
 

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	patience = 20 * time.Second // for spans and logs that must come
+	patience = time.Minute // for spans and logs that must come
 	tick     = 50 * time.Millisecond
 
 	calls = 100 // of many
