@@ -92,7 +92,7 @@ func (s *Server) traces(path string) ([]Trace, error) {
 				Tags:     map[string]any{},
 				Start:    time.Duration(sp.StartTime) * time.Microsecond,
 				Duration: time.Duration(sp.Duration) * time.Microsecond,
-				Warnings: slices.DeleteFunc(sp.Warnings, isClockSkew),
+				Warnings: sp.Warnings,
 			}
 			for _, r := range sp.References {
 				if r.RefType == "CHILD_OF" {
@@ -110,14 +110,29 @@ func (s *Server) traces(path string) ([]Trace, error) {
 		slices.SortFunc(tr.Spans, func(a, b Span) int {
 			return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.ID, b.ID))
 		})
+		tr.forgiveLateEnds()
 		traces = append(traces, tr)
 	}
 	return traces, nil
 }
 
+// forgiveLateEnds drops the warnings of spans that are not within the time of
+// their parent for their end alone. A server's may end after its client has the
+// answer: on a busy machine some do.
+func (t Trace) forgiveLateEnds() {
+	starts := map[string]time.Duration{}
+	for _, s := range t.Spans {
+		starts[s.ID] = s.Start
+	}
+	for i, s := range t.Spans {
+		if s.Start >= starts[s.Parent] {
+			t.Spans[i].Warnings = slices.DeleteFunc(s.Warnings, isClockSkew)
+		}
+	}
+}
+
 // isClockSkew reports whether the warning is of a span that is not within the
-// time of its parent. A server's may end after its client has the answer: on a
-// busy machine some do.
+// time of its parent.
 func isClockSkew(warning string) bool {
 	return strings.HasPrefix(warning, "clock skew adjustment disabled")
 }
