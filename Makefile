@@ -45,7 +45,7 @@ jaeger: jaeger-build
 
 ## The services against real servers and a real browser
 integration: servers
-	cd integration && GOWORK=off go test -timeout 30m ./...
+	cd integration && GOWORK=off go test -timeout 50m ./...
 
 ## Manifests, images and compose, without a cluster: minutes the first time
 deploy-check:
