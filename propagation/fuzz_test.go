@@ -87,6 +87,7 @@ func FuzzRelay(f *testing.F) {
 			}
 		}
 		require.Equal(t, want, out)
+		require.Equal(t, want, inject(propagation.Istio().Extract(amongOthers(in))), "among others")
 
 		r, err := http.NewRequest(http.MethodGet, "http://httpbin/", nil)
 		require.NoError(t, err)

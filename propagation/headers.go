@@ -143,7 +143,7 @@ func (h Headers) count(mask uint64) int {
 // write sets the headers in the mask, in slices cut from room: dst must not
 // share memory with the snapshot, whose values must never change.
 func (h Headers) write(dst http.Header, mask uint64, room []string) {
-	if mask == h.mask && bits.OnesCount64(mask) == len(h.values) { // none is repeated
+	if bits.OnesCount64(mask) == len(h.values) { // all of them, and none is repeated
 		copy(room, h.values)
 		for ; mask != 0; mask &= mask - 1 {
 			dst[h.t.names[bits.TrailingZeros64(mask)]] = room[:1:1]

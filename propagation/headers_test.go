@@ -169,6 +169,43 @@ func TestASnapshotNeverChanges(t *testing.T) {
 		assert.Equal(t, []string{"a=1", "b=2", "one more"}, out["Tracestate"])
 	}
 	assert.Equal(t, want, inject(h))
+
+	t.Run("nor does what is appended to one header change another", func(t *testing.T) {
+		want := header("x-request-id: r", "b3: 0", "traceparent: p")
+		h := propagation.Istio().Extract(want)
+		for _, out := range []http.Header{inject(h), h.Outgoing(r).Header} {
+			for name := range want {
+				_ = append(out[name], "one more")
+			}
+			assert.Equal(t, want, out)
+		}
+	})
+}
+
+func TestALookalikeOfAHeaderIsAnother(t *testing.T) {
+	for _, name := range (propagation.Propagator{}).Fields() {
+		key := http.CanonicalHeaderKey(name)
+		other := "Q" + key[1:]
+		in := http.Header{other: {"v"}}
+		assert.Empty(t, inject(propagation.Istio().Extract(in)), other)
+		assert.Empty(t, inject(propagation.Istio().Extract(amongOthers(in))), other)
+
+		h := propagation.Istio().Extract(http.Header{key: {"v"}})
+		h.Inject(in)
+		assert.Equal(t, []string{"v"}, in[key], "%s does not stand in the way of %s", other, key)
+	}
+}
+
+func TestListsOfAnyLengthAreRead(t *testing.T) {
+	in := http.Header{}
+	var names []string
+	for i := range 30 {
+		names = append(names, fmt.Sprint("x-custom-", i))
+		in.Set(names[i], fmt.Sprint(i))
+		f := propagation.Of(propagation.Custom(names...))
+		assert.Equal(t, in, inject(f.Extract(in)), "%d names", i+1)
+		assert.Equal(t, in, inject(f.Extract(amongOthers(in))), "%d names among other headers", i+1)
+	}
 }
 
 func TestExtractDropsAFamilyThatCannotBeSentAndKeepsTheOthers(t *testing.T) {
@@ -220,6 +257,10 @@ func TestExtractDropsAFamilyThatCannotBeSentAndKeepsTheOthers(t *testing.T) {
 			in:  http.Header{"X-Request-Id": {"\x1b[2J"}, "B3": {"\x7f"}, "X-Ot-Span-Context": {"\x01"}, "Traceparent": {"a\tb"}},
 			out: http.Header{"Traceparent": {"a\tb"}},
 		},
+		"a value of spaces alone": {
+			in:  http.Header{"B3": {" "}, "X-Request-Id": {"r"}},
+			out: http.Header{"X-Request-Id": {"r"}},
+		},
 		"a good value beside a bad one": {
 			in:  http.Header{"X-Request-Id": {"good", "bad\n"}},
 			out: http.Header{},
@@ -227,8 +268,19 @@ func TestExtractDropsAFamilyThatCannotBeSentAndKeepsTheOthers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			assert.Equal(t, row.out, inject(propagation.Istio().Extract(row.in)))
+			assert.Equal(t, row.out, inject(propagation.Istio().Extract(amongOthers(row.in))), "among others")
 		})
 	}
+}
+
+// amongOthers returns a copy of h in which there are more headers than names
+// that any list has, which is read in another way.
+func amongOthers(h http.Header) http.Header {
+	h = h.Clone()
+	for i := range 70 {
+		h.Set(fmt.Sprint("Other-", i), "v")
+	}
+	return h
 }
 
 func TestWhatIsDoneToTheOutgoingCopyIsNotDoneToTheRequest(t *testing.T) {
