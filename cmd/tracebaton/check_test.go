@@ -373,6 +373,13 @@ func TestCheckSaysWhyItCouldNotTell(t *testing.T) {
 		}
 	}))
 	t.Cleanup(rootOnly.Close)
+	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if upstream, err := url.Parse(r.URL.Query().Get("url")); assert.NoError(t, err) {
+			get("http://"+upstream.Host+"/healthz", istio, http.Header{})
+		}
+		http.Error(w, "no", http.StatusForbidden)
+	}))
+	t.Cleanup(refusing.Close)
 
 	tests := map[string]struct {
 		args []string
@@ -382,7 +389,8 @@ func TestCheckSaysWhyItCouldNotTell(t *testing.T) {
 		"nothing called":          {[]string{answer(200, "fine")}, "the service answered 200 OK and did not call its upstream; if it runs elsewhere, it cannot reach http://127.0.0.1:PORT: say with -upstream-addr and -upstream-url where it can"},
 		"refused":                 {[]string{answer(403, "will not fetch from 127.0.0.1\nmore")}, "the service answered 403 Forbidden (will not fetch from 127.0.0.1) and did not call its upstream; see that the URL is right and that the service may call http://127.0.0.1:PORT"},
 		"cannot reach":            {[]string{answer(502, "no route \x1b[31mto host")}, `the service answered 502 Bad Gateway (no route \x1b[31mto host) and did not call its upstream; if it runs elsewhere`},
-		"the path dropped":        {[]string{rootOnly.URL + "/?url={upstream}"}, "the service answered 200 OK and called GET / in place of /tracebaton-1: it must call the URL that it was told"},
+		"the path dropped":        {[]string{rootOnly.URL + "/?url={upstream}"}, "the service answered 200 OK and did not call its upstream, but GET / was called in place of /tracebaton-1: if that was the service, it must call the URL that it was told"},
+		"refused, and a stranger": {[]string{refusing.URL + "/?url={upstream}"}, "the service answered 403 Forbidden (no) and did not call its upstream; see that the URL is right and that the service may call http://127.0.0.1:PORT"},
 		"sent elsewhere":          {[]string{answer(302, "")}, "the service answered 302, a redirect to /login, and did not call its upstream; check that URL"},
 		"too slow":                {[]string{"-timeout", "50ms", hanging.URL + "/{upstream}"}, "the service did not answer within 50ms, and did not call its upstream; if it runs elsewhere"},
 		"too slow after the call": {[]string{"-timeout", "2s", calling.URL + "/?url={upstream}"}, "the service called its upstream, and did not answer within 2s"},

@@ -251,13 +251,13 @@ func (l *lab) notCalled(res *http.Response, body string) error {
 		answer += fmt.Sprintf(" (%s)", line)
 	}
 	switch {
-	case l.astray != "":
-		return fmt.Errorf("the service answered %s and called %s in place of %s: it must call the URL that it was told, path included", answer, printable(l.astray), l.token())
 	case res.StatusCode >= 300 && res.StatusCode < 400:
 		return fmt.Errorf("the service answered %d, a redirect to %s, and did not call its upstream; check that URL",
 			res.StatusCode, printable(res.Header.Get("Location")))
 	case res.StatusCode >= 400 && res.StatusCode < 500:
 		return fmt.Errorf("the service answered %s and did not call its upstream; see that the URL is right and that the service may call %s", answer, l.url)
+	case l.astray != "":
+		return fmt.Errorf("the service answered %s and did not call its upstream, but %s was called in place of %s: if that was the service, it must call the URL that it was told, path included", answer, printable(l.astray), l.token())
 	default:
 		return fmt.Errorf("the service answered %s and did not call its upstream; %s", answer, l.reach())
 	}
