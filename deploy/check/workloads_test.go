@@ -95,10 +95,12 @@ func TestJaegerIsReadByItsNamespaceAlone(t *testing.T) {
 		require.NotEmpty(t, rule.Ports, "no port named is every port")
 		for _, port := range rule.Ports {
 			for _, from := range rule.From {
-				if name := port.Port.String(); name == "http-query" || name == "grpc-query" {
-					require.Nil(t, from.NamespaceSelector, name)
-					require.Nil(t, from.IPBlock, name)
+				if from.NamespaceSelector == nil && from.IPBlock == nil {
+					continue // of this namespace
 				}
+				require.NotNil(t, port.Port, "every port")
+				require.Contains(t, []string{"http-otlp", "grpc-otlp", "http-zipkin", "http-thrift"}, port.Port.String())
+				require.Nil(t, port.EndPort)
 			}
 		}
 	}
