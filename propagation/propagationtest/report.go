@@ -70,7 +70,9 @@ func (r *report) do(p *probe) bool {
 		return false
 	}
 	err := p.do(context.Background())
-	if r.lab.silent++; !errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.DeadlineExceeded) {
+		r.lab.silent++
+	} else {
 		r.lab.silent = 0
 	}
 	if err != nil {

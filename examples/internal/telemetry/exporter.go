@@ -67,8 +67,8 @@ func newOTLP(ctx context.Context) (sdktrace.SpanExporter, error) {
 }
 
 // endpoint returns the URL that the first of these variables has that is set,
-// or "" if none is. That it is no URL the exporters find out with the first
-// spans only, or never say.
+// or "" if none is. The exporters would notice a bad one with the first
+// spans only, or never say so.
 func endpoint(names ...string) (string, error) {
 	for _, name := range names {
 		value := strings.TrimSpace(os.Getenv(name))

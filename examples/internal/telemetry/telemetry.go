@@ -234,8 +234,8 @@ func (t *Tracing) Context(ctx context.Context, h http.Header) context.Context {
 }
 
 // Shutdown sends what spans there are and stops, in the time that ctx gives.
-// Spans that the backend did not take are lost: the log says how many, and the
-// error that there was no more time, if that is why.
+// Spans that the backend refused are lost, and the log says how many. If there was
+// no more time, the error says so, and nobody counts what was left.
 func (t *Tracing) Shutdown(ctx context.Context) error {
 	if !t.MakesSpans() {
 		return nil
