@@ -258,7 +258,7 @@ func (t *table) extract(h http.Header, buf *[inlineValues]string) (mask uint64, 
 			}
 		}
 		for m := mask; m != 0; m &= m - 1 {
-			buf[n] = buf[bits.TrailingZeros64(m)%inlineValues]
+			buf[n] = buf[bits.TrailingZeros64(m)]
 			n++
 		}
 		return mask, buf[:n]
