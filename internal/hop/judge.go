@@ -55,14 +55,13 @@ type Verdict string
 
 // The verdicts of a reader.
 const (
-	Relayed    Verdict = "relayed"   // the same bytes, or the same reading
-	Continued  Verdict = "continued" // the same trace, another span
-	Begun      Verdict = "begun"     // a trace, where none came in
-	WasLost    Verdict = "lost"      // something beside the trace is missing
-	Overrode   Verdict = "overridden"
-	WasBroken  Verdict = "broken"
-	NotThere   Verdict = "" // nothing was sent, and nothing arrived
-	Unreadable Verdict = "not judged"
+	Relayed   Verdict = "relayed"   // the same bytes, or the same reading
+	Continued Verdict = "continued" // the same trace, another span
+	Begun     Verdict = "begun"     // a trace, where none came in
+	WasLost   Verdict = "lost"      // something beside the trace is missing
+	Overrode  Verdict = "overridden"
+	WasBroken Verdict = "broken"
+	NotThere  Verdict = "" // nothing was sent, and nothing arrived
 )
 
 // Reading is the verdict of one reader.

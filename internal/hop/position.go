@@ -87,7 +87,7 @@ func (j *judge) trace(f Family) Verdict {
 	before := len(j.faults)
 	for _, o := range arrived {
 		i, ok := find(sent, o.Format)
-		if !ok || !placed(i) && placed(main) {
+		if !ok || !placed(i) && placed(o) {
 			i = main
 		}
 		if v := j.compare(f, i, o); verdict == NotThere || v == Continued {
