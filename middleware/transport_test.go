@@ -102,7 +102,7 @@ func TestEveryHopOfARedirectIsJudgedAgain(t *testing.T) {
 	to, err := url.Parse(srv.URL)
 	require.NoError(t, err)
 	client := &http.Client{Transport: &middleware.Transport{
-		Base: &http.Transport{Proxy: http.ProxyURL(to)}, Match: middleware.Internal,
+		Base: &http.Transport{Proxy: http.ProxyURL(to)}, Match: middleware.Internal(),
 	}}
 	defer client.CloseIdleConnections()
 

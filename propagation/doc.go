@@ -15,7 +15,7 @@
 // net/http. A service that makes spans of its own with OpenTelemetry sets a
 // [Propagator] instead:
 //
-//	otel.SetTextMapPropagator(propagation.Propagator{})
+//	otel.SetTextMapPropagator(otelprop.Propagator{})
 //
 // # Trust
 //

@@ -1,18 +1,20 @@
-package propagation_test
+package otelprop_test
 
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/contrib/propagators/b3"
-	otelprop "go.opentelemetry.io/otel/propagation"
+	otelpropagation "go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tracebaton/tracebaton/propagation"
+	"github.com/tracebaton/tracebaton/propagation/otelprop"
 )
 
 const (
@@ -34,6 +36,20 @@ func id(t *testing.T, hex string) trace.TraceID {
 	traceID, err := trace.TraceIDFromHex(hex)
 	require.NoError(t, err)
 	return traceID
+}
+
+func inject(h propagation.Headers) http.Header {
+	out := http.Header{}
+	h.Inject(out)
+	return out
+}
+
+func httptestRequest(pairs ...string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	for i := 0; i < len(pairs); i += 2 {
+		r.Header.Add(pairs[i], pairs[i+1])
+	}
+	return r
 }
 
 // header makes a header of "name: value" lines.
@@ -67,8 +83,8 @@ func TestExtractKeepsTheSnapshotAndSetsTheRemoteParent(t *testing.T) {
 		"a traceparent of a later version":        {in: header("traceparent: cc-" + inTrace + "-" + inSpan + "-01-what-the-future-holds"), parent: inParent},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := propagation.Propagator{Families: row.families}
-			ctx := p.Extract(context.Background(), otelprop.HeaderCarrier(row.in))
+			p := otelprop.Propagator{Families: row.families}
+			ctx := p.Extract(context.Background(), otelpropagation.HeaderCarrier(row.in))
 			sc := trace.SpanContextFromContext(ctx)
 			assert.Equal(t, row.state, sc.TraceState().String())
 			if row.parent == "" {
@@ -76,7 +92,7 @@ func TestExtractKeepsTheSnapshotAndSetsTheRemoteParent(t *testing.T) {
 			} else {
 				assert.True(t, sc.IsRemote())
 				out := http.Header{}
-				otelprop.TraceContext{}.Inject(ctx, otelprop.HeaderCarrier(out))
+				otelpropagation.TraceContext{}.Inject(ctx, otelpropagation.HeaderCarrier(out))
 				assert.Equal(t, row.parent, out.Get("traceparent"))
 			}
 			assert.Equal(t, inject(row.families.Extract(row.in)), inject(propagation.FromContext(ctx)))
@@ -84,14 +100,14 @@ func TestExtractKeepsTheSnapshotAndSetsTheRemoteParent(t *testing.T) {
 	}
 	t.Run("nothing in leaves the context as it is", func(t *testing.T) {
 		ctx := context.Background()
-		assert.Equal(t, ctx, propagation.Propagator{}.Extract(ctx, otelprop.HeaderCarrier{"Accept": {"*/*"}}))
+		assert.Equal(t, ctx, otelprop.Propagator{}.Extract(ctx, otelpropagation.HeaderCarrier{"Accept": {"*/*"}}))
 	})
 }
 
 // injected is a row of a test of Inject: with the span, if any, that a service
 // has put into the context of a request that came in.
 type injected struct {
-	p    propagation.Propagator
+	p    otelprop.Propagator
 	in   http.Header
 	span func(context.Context) context.Context
 	dst  http.Header // what the outgoing request has already
@@ -100,14 +116,14 @@ type injected struct {
 
 func (row injected) check(t *testing.T) {
 	t.Helper()
-	ctx := row.p.Extract(context.Background(), otelprop.HeaderCarrier(row.in))
+	ctx := row.p.Extract(context.Background(), otelpropagation.HeaderCarrier(row.in))
 	if row.span != nil {
 		ctx = row.span(ctx)
 	}
 	if row.dst == nil {
 		row.dst = http.Header{}
 	}
-	row.p.Inject(ctx, otelprop.HeaderCarrier(row.dst))
+	row.p.Inject(ctx, otelpropagation.HeaderCarrier(row.dst))
 	assert.Equal(t, row.out, row.dst)
 }
 
@@ -130,7 +146,7 @@ func TestInjectPrefersASampledSpanThenWhatCameInThenTheSpanThatIsThere(t *testin
 			out: header("x-request-id: r", "x-b3-traceid: "+inTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 1"),
 		},
 		"nothing where neither is listed": {
-			p: propagation.Propagator{Families: propagation.Of(propagation.RequestID)}, in: multi("x-request-id: r"), span: span(t, inTrace, true),
+			p: otelprop.Propagator{Families: propagation.Of(propagation.RequestID)}, in: multi("x-request-id: r"), span: span(t, inTrace, true),
 			out: header("x-request-id: r"),
 		},
 		"outside any request too": {
@@ -160,7 +176,7 @@ func TestInjectPrefersASampledSpanThenWhatCameInThenTheSpanThatIsThere(t *testin
 		},
 		"a remote span that another propagator found is that one's to pass on": {
 			in: header("x-request-id: r"), span: func(ctx context.Context) context.Context {
-				return otelprop.TraceContext{}.Extract(ctx, otelprop.HeaderCarrier(header("traceparent: "+otherParent)))
+				return otelpropagation.TraceContext{}.Extract(ctx, otelpropagation.HeaderCarrier(header("traceparent: "+otherParent)))
 			},
 			out: header("x-request-id: r"),
 		},
@@ -178,7 +194,7 @@ func TestInjectPrefersASampledSpanThenWhatCameInThenTheSpanThatIsThere(t *testin
 			out: header("b3: 0", "x-request-id: mine"),
 		},
 		"families that cannot be rewritten go out as they came": {
-			p:  propagation.Propagator{Families: propagation.Istio().With(propagation.XRay, propagation.Jaeger, propagation.Datadog)},
+			p:  otelprop.Propagator{Families: propagation.Istio().With(propagation.XRay, propagation.Jaeger, propagation.Datadog)},
 			in: header("x-amzn-trace-id: Root=1-5", "uber-trace-id: 1:2:0:1", "x-datadog-trace-id: 5", "x-ot-span-context: o", "b3: 1"), span: span(t, inTrace, true),
 			out: header("x-amzn-trace-id: Root=1-5", "uber-trace-id: 1:2:0:1", "x-datadog-trace-id: 5", "x-ot-span-context: o",
 				"b3: "+inTrace+"-"+ownSpan+"-1"),
@@ -216,27 +232,27 @@ func TestReencodingWritesTheFormatsThatCameInAndNothingStaleBesideThem(t *testin
 			out: header("x-request-id: r", "x-b3-traceid: "+inTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 1"),
 		},
 		"traceparent where none came in and W3C is believed first": {
-			p: propagation.Propagator{Families: w3cFirst}, in: header("x-request-id: r"), span: span(t, inTrace, true),
+			p: otelprop.Propagator{Families: w3cFirst}, in: header("x-request-id: r"), span: span(t, inTrace, true),
 			out: header("x-request-id: r", "traceparent: "+ownParent),
 		},
 		"traceparent where B3 is not listed": {
-			p: propagation.Propagator{Families: propagation.Of(propagation.W3C)}, in: multi(), span: span(t, inTrace, true),
+			p: otelprop.Propagator{Families: propagation.Of(propagation.W3C)}, in: multi(), span: span(t, inTrace, true),
 			out: header("traceparent: " + ownParent),
 		},
 		"Encoding chooses b3 for what is started here": {
-			p: propagation.Propagator{Encoding: b3.B3SingleHeader}, in: header(), span: span(t, inTrace, true),
+			p: otelprop.Propagator{Encoding: b3.B3SingleHeader}, in: header(), span: span(t, inTrace, true),
 			out: header("b3: " + inTrace + "-" + ownSpan + "-1"),
 		},
 		"and in place of the B3 format that came in": {
-			p: propagation.Propagator{Encoding: b3.B3SingleHeader}, in: multi("traceparent: " + inParent), span: span(t, inTrace, true),
+			p: otelprop.Propagator{Encoding: b3.B3SingleHeader}, in: multi("traceparent: " + inParent), span: span(t, inTrace, true),
 			out: header("b3: "+inTrace+"-"+ownSpan+"-1", "traceparent: "+ownParent),
 		},
 		"or both": {
-			p: propagation.Propagator{Encoding: b3.B3SingleHeader | b3.B3MultipleHeader}, in: header("b3: 1"), span: span(t, inTrace, true),
+			p: otelprop.Propagator{Encoding: b3.B3SingleHeader | b3.B3MultipleHeader}, in: header("b3: 1"), span: span(t, inTrace, true),
 			out: header("b3: "+inTrace+"-"+ownSpan+"-1", "x-b3-traceid: "+inTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 1"),
 		},
 		"but not where only W3C came in": {
-			p: propagation.Propagator{Encoding: b3.B3SingleHeader}, in: header("traceparent: " + inParent), span: span(t, inTrace, true),
+			p: otelprop.Propagator{Encoding: b3.B3SingleHeader}, in: header("traceparent: " + inParent), span: span(t, inTrace, true),
 			out: header("traceparent: " + ownParent),
 		},
 		"a 16-digit trace ID stays 16 in B3 and is padded in traceparent": {
@@ -257,9 +273,9 @@ func TestReencodingWritesTheFormatsThatCameInAndNothingStaleBesideThem(t *testin
 
 func TestOnlyASpanThatWasPutIntoAnotherTraceOnPurposeLeavesTheTrace(t *testing.T) {
 	in := header("traceparent: "+inParent, "tracestate: a=1")
-	p := propagation.Propagator{}
+	p := otelprop.Propagator{}
 	relayed := propagation.Istio().Incoming(httptestRequest("traceparent", inParent, "tracestate", "a=1")).Context()
-	extracted := p.Extract(context.Background(), otelprop.HeaderCarrier(in))
+	extracted := p.Extract(context.Background(), otelpropagation.HeaderCarrier(in))
 	detached := propagation.NewContext(context.Background(), propagation.FromContext(extracted))
 	for name, row := range map[string]struct {
 		ctx context.Context
@@ -274,12 +290,12 @@ func TestOnlyASpanThatWasPutIntoAnotherTraceOnPurposeLeavesTheTrace(t *testing.T
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := http.Header{}
-			p.Inject(row.ctx, otelprop.HeaderCarrier(out))
+			p.Inject(row.ctx, otelpropagation.HeaderCarrier(out))
 			assert.Equal(t, row.out, out)
 		})
 	}
 
-	again := p.Extract(extracted, otelprop.HeaderCarrier(header("traceparent: 00-malformed")))
+	again := p.Extract(extracted, otelpropagation.HeaderCarrier(header("traceparent: 00-malformed")))
 	onto := propagation.NewContext(withSpan(context.Background(), id(t, inTrace), true), propagation.FromContext(extracted))
 	for name, row := range map[string]struct {
 		ctx context.Context
@@ -290,14 +306,14 @@ func TestOnlyASpanThatWasPutIntoAnotherTraceOnPurposeLeavesTheTrace(t *testing.T
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := http.Header{}
-			p.Inject(row.ctx, otelprop.HeaderCarrier(out))
+			p.Inject(row.ctx, otelpropagation.HeaderCarrier(out))
 			assert.Equal(t, row.out, out)
 		})
 	}
 	t.Run("NewContext believes the Propagator's list, not one that was read later", func(t *testing.T) {
-		w3cFirst := propagation.Propagator{Families: propagation.Of(propagation.RequestID, propagation.W3C, propagation.B3)}
+		w3cFirst := otelprop.Propagator{Families: propagation.Of(propagation.RequestID, propagation.W3C, propagation.B3)}
 		r := httptestRequest("b3", inTrace+"-"+inSpan+"-1", "traceparent", otherParent)
-		ctx := w3cFirst.Extract(context.Background(), otelprop.HeaderCarrier(r.Header))
+		ctx := w3cFirst.Extract(context.Background(), otelpropagation.HeaderCarrier(r.Header))
 		ctx = propagation.Istio().Incoming(r.WithContext(ctx)).Context()
 		ctx = propagation.NewContext(context.Background(), propagation.FromContext(ctx))
 		assert.Equal(t, otherTrace, trace.SpanContextFromContext(ctx).TraceID().String())
@@ -318,15 +334,15 @@ func TestOnlyASpanThatWasPutIntoAnotherTraceOnPurposeLeavesTheTrace(t *testing.T
 }
 
 func TestOfSeveralPropagatorsEachCarriesItsOwnAndTheParentStays(t *testing.T) {
-	istio := propagation.Propagator{}
-	user := propagation.Propagator{Families: propagation.Of(propagation.Custom("end-user"))}
+	istio := otelprop.Propagator{}
+	user := otelprop.Propagator{Families: propagation.Of(propagation.Custom("end-user"))}
 	in := header("traceparent: "+inParent, "end-user: jason")
-	for name, p := range map[string]otelprop.TextMapPropagator{
-		"the parent is found first": otelprop.NewCompositeTextMapPropagator(istio, user),
-		"the parent is found last":  otelprop.NewCompositeTextMapPropagator(user, istio),
+	for name, p := range map[string]otelpropagation.TextMapPropagator{
+		"the parent is found first": otelpropagation.NewCompositeTextMapPropagator(istio, user),
+		"the parent is found last":  otelpropagation.NewCompositeTextMapPropagator(user, istio),
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx := p.Extract(context.Background(), otelprop.HeaderCarrier(in))
+			ctx := p.Extract(context.Background(), otelpropagation.HeaderCarrier(in))
 			for what, row := range map[string]struct {
 				ctx context.Context
 				out http.Header
@@ -335,7 +351,7 @@ func TestOfSeveralPropagatorsEachCarriesItsOwnAndTheParentStays(t *testing.T) {
 				"a trace that was begun on purpose is left to itself": {withSpan(ctx, id(t, otherTrace), false), header("traceparent: "+ownUnsampled, "end-user: jason")},
 			} {
 				out := http.Header{}
-				p.Inject(row.ctx, otelprop.HeaderCarrier(out))
+				p.Inject(row.ctx, otelpropagation.HeaderCarrier(out))
 				assert.Equal(t, row.out, out, what)
 			}
 			detached := propagation.NewContext(context.Background(), propagation.FromContext(ctx))
@@ -343,16 +359,16 @@ func TestOfSeveralPropagatorsEachCarriesItsOwnAndTheParentStays(t *testing.T) {
 		})
 	}
 	t.Run("what they read apart stays apart", func(t *testing.T) {
-		p := otelprop.NewCompositeTextMapPropagator(
-			propagation.Propagator{Families: propagation.Of(propagation.B3)},
-			propagation.Propagator{Families: propagation.Of(propagation.W3C)})
+		p := otelpropagation.NewCompositeTextMapPropagator(
+			otelprop.Propagator{Families: propagation.Of(propagation.B3)},
+			otelprop.Propagator{Families: propagation.Of(propagation.W3C)})
 		in := header("traceparent: "+inParent, "b3: "+otherTrace+"-"+otherSpan+"-1")
-		ctx := p.Extract(context.Background(), otelprop.HeaderCarrier(in))
+		ctx := p.Extract(context.Background(), otelpropagation.HeaderCarrier(in))
 		out := http.Header{}
-		p.Inject(withSpan(ctx, id(t, inTrace), false), otelprop.HeaderCarrier(out))
+		p.Inject(withSpan(ctx, id(t, inTrace), false), otelpropagation.HeaderCarrier(out))
 		assert.Equal(t, in, out)
 		out = http.Header{}
-		p.Inject(withSpan(ctx, id(t, inTrace), true), otelprop.HeaderCarrier(out))
+		p.Inject(withSpan(ctx, id(t, inTrace), true), otelpropagation.HeaderCarrier(out))
 		assert.Equal(t, header("traceparent: "+ownParent, "b3: "+inTrace+"-"+ownSpan+"-1"), out)
 	})
 }
@@ -360,18 +376,18 @@ func TestOfSeveralPropagatorsEachCarriesItsOwnAndTheParentStays(t *testing.T) {
 func TestSamplingAloneTravels(t *testing.T) {
 	for _, line := range []string{"x-b3-sampled: 0", "x-b3-sampled: 1", "x-b3-flags: 1", "b3: 0", "b3: 1", "b3: d", "x-b3-sampled: TRUE"} {
 		t.Run(line, func(t *testing.T) {
-			p := propagation.Propagator{}
-			ctx := p.Extract(context.Background(), otelprop.HeaderCarrier(header(line)))
+			p := otelprop.Propagator{}
+			ctx := p.Extract(context.Background(), otelpropagation.HeaderCarrier(header(line)))
 			for what, ctx := range map[string]context.Context{
 				"without a span":              ctx,
 				"with a span that is dropped": withSpan(ctx, id(t, otherTrace), false),
 			} {
 				out := http.Header{}
-				p.Inject(ctx, otelprop.HeaderCarrier(out))
+				p.Inject(ctx, otelpropagation.HeaderCarrier(out))
 				assert.Equal(t, header(line), out, what)
 			}
 			out := http.Header{}
-			p.Inject(withSpan(ctx, id(t, otherTrace), true), otelprop.HeaderCarrier(out))
+			p.Inject(withSpan(ctx, id(t, otherTrace), true), otelpropagation.HeaderCarrier(out))
 			if strings.HasPrefix(line, "b3") {
 				assert.Equal(t, header("b3: "+otherTrace+"-"+ownSpan+"-1"), out)
 			} else {
@@ -383,12 +399,12 @@ func TestSamplingAloneTravels(t *testing.T) {
 
 func TestFamiliesOutsideTheListAreNeitherReadNorWritten(t *testing.T) {
 	outer := propagation.Istio().With(propagation.Custom("end-user"))
-	p := propagation.Propagator{Families: propagation.Of(propagation.W3C)}
+	p := otelprop.Propagator{Families: propagation.Of(propagation.W3C)}
 	r := httptestRequest("x-request-id", "r", "end-user", "jason", "b3", inTrace+"-"+inSpan+"-1", "traceparent", otherParent)
-	ctx := p.Extract(outer.Incoming(r).Context(), otelprop.HeaderCarrier(r.Header))
+	ctx := p.Extract(outer.Incoming(r).Context(), otelpropagation.HeaderCarrier(r.Header))
 
 	out := http.Header{}
-	p.Inject(ctx, otelprop.HeaderCarrier(out))
+	p.Inject(ctx, otelpropagation.HeaderCarrier(out))
 	assert.Equal(t, header("traceparent: "+otherParent), out)
 	assert.Equal(t, otherTrace, trace.SpanContextFromContext(ctx).TraceID().String())
 
@@ -399,21 +415,21 @@ func TestFamiliesOutsideTheListAreNeitherReadNorWritten(t *testing.T) {
 }
 
 func TestOtherCarriersGetLowerCaseNamesAndFirstValues(t *testing.T) {
-	p := propagation.Propagator{}
-	in := otelprop.MapCarrier{"x-request-id": "r", "x-b3-traceid": inTrace, "x-b3-spanid": inSpan, "x-b3-sampled": "1", "x-ot-span-context": "o"}
+	p := otelprop.Propagator{}
+	in := otelpropagation.MapCarrier{"x-request-id": "r", "x-b3-traceid": inTrace, "x-b3-spanid": inSpan, "x-b3-sampled": "1", "x-ot-span-context": "o"}
 	ctx := p.Extract(context.Background(), in)
 	require.Equal(t, inTrace, trace.SpanContextFromContext(ctx).TraceID().String())
 
-	out := otelprop.MapCarrier{}
+	out := otelpropagation.MapCarrier{}
 	p.Inject(ctx, out)
 	assert.Equal(t, in, out)
 
-	out = otelprop.MapCarrier{"x-ot-span-context": "mine"}
+	out = otelpropagation.MapCarrier{"x-ot-span-context": "mine"}
 	p.Inject(withSpan(ctx, id(t, inTrace), true), out)
-	assert.Equal(t, otelprop.MapCarrier{"x-request-id": "r", "x-b3-traceid": inTrace, "x-b3-spanid": ownSpan, "x-b3-sampled": "1", "x-ot-span-context": "mine"}, out)
+	assert.Equal(t, otelpropagation.MapCarrier{"x-request-id": "r", "x-b3-traceid": inTrace, "x-b3-spanid": ownSpan, "x-b3-sampled": "1", "x-ot-span-context": "mine"}, out)
 
 	t.Run("what is there already is not set again", func(t *testing.T) {
-		out := &notingCarrier{MapCarrier: otelprop.MapCarrier{"x-ot-span-context": "mine", "x-request-id": "mine"}}
+		out := &notingCarrier{MapCarrier: otelpropagation.MapCarrier{"x-ot-span-context": "mine", "x-request-id": "mine"}}
 		p.Inject(ctx, out)
 		assert.ElementsMatch(t, []string{"x-b3-traceid", "x-b3-spanid", "x-b3-sampled"}, out.set)
 	})
@@ -421,15 +437,15 @@ func TestOtherCarriersGetLowerCaseNamesAndFirstValues(t *testing.T) {
 		in := multiCarrier{header("x-b3-traceid: "+inTrace, "x-b3-traceid: "+otherTrace, "x-b3-spanid: "+inSpan, "x-request-id: r", "x-request-id: q")}
 		ctx := p.Extract(context.Background(), in)
 		assert.False(t, trace.SpanContextFromContext(ctx).IsValid(), "a repeated ID is no parent")
-		out := otelprop.MapCarrier{}
+		out := otelpropagation.MapCarrier{}
 		p.Inject(ctx, out)
-		assert.Equal(t, otelprop.MapCarrier{"x-request-id": "r"}, out)
+		assert.Equal(t, otelpropagation.MapCarrier{"x-request-id": "r"}, out)
 	})
 }
 
 // notingCarrier notes what is set.
 type notingCarrier struct {
-	otelprop.MapCarrier
+	otelpropagation.MapCarrier
 	set []string
 }
 
@@ -443,15 +459,15 @@ type multiCarrier struct{ http.Header }
 
 func (c multiCarrier) Set(name, value string) { c.Header.Set(name, value) }
 
-func (c multiCarrier) Keys() []string { return otelprop.HeaderCarrier(c.Header).Keys() }
+func (c multiCarrier) Keys() []string { return otelpropagation.HeaderCarrier(c.Header).Keys() }
 
 func TestFieldsAreTheNamesThatInjectMaySet(t *testing.T) {
 	assert.Equal(t, []string{
 		"x-request-id", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags", "b3",
 		"traceparent", "tracestate", "x-ot-span-context",
-	}, propagation.Propagator{}.Fields())
-	propagation.Propagator{}.Fields()[0] = "changed"
-	assert.Equal(t, "x-request-id", propagation.Propagator{}.Fields()[0])
+	}, otelprop.Propagator{}.Fields())
+	otelprop.Propagator{}.Fields()[0] = "changed"
+	assert.Equal(t, "x-request-id", otelprop.Propagator{}.Fields()[0])
 }
 
 func BenchmarkPropagator(b *testing.B) {
@@ -462,15 +478,15 @@ func BenchmarkPropagator(b *testing.B) {
 		"not sampled": func(ctx context.Context) context.Context { return withSpan(ctx, traceID, false) },
 		"sampled":     func(ctx context.Context) context.Context { return withSpan(ctx, traceID, true) },
 	} {
-		for who, p := range map[string]otelprop.TextMapPropagator{
-			"ours":       propagation.Propagator{},
+		for who, p := range map[string]otelpropagation.TextMapPropagator{
+			"ours":       otelprop.Propagator{},
 			"contrib b3": b3.New(b3.WithInjectEncoding(b3.B3MultipleHeader)),
 		} {
 			b.Run(name+"/"+who, func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					ctx := p.Extract(context.Background(), otelprop.HeaderCarrier(in))
-					p.Inject(span(ctx), otelprop.HeaderCarrier{})
+					ctx := p.Extract(context.Background(), otelpropagation.HeaderCarrier(in))
+					p.Inject(span(ctx), otelpropagation.HeaderCarrier{})
 				}
 			})
 		}
