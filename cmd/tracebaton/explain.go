@@ -12,7 +12,6 @@ import (
 
 	"github.com/tracebaton/tracebaton/internal/hop"
 	"github.com/tracebaton/tracebaton/internal/wire"
-	"github.com/tracebaton/tracebaton/propagation"
 )
 
 const explainUsage = `NAME
@@ -126,7 +125,7 @@ func heading(b *bytes.Buffer, e env, text string) {
 
 // known returns the names of all trace headers, in the order in which they are
 // explained.
-func known() []string { return hop.AllNames(propagation.Istio()) }
+func known() []string { return hop.Headers(hop.Known) }
 
 // traced returns those of the messages that have trace headers.
 func traced(messages []message) []message {

@@ -37,6 +37,8 @@ type Finding struct {
 	Probe string
 	Call  string // method and path, and which of several it was
 	Also  []string
+
+	Sent, Arrived http.Header // of that call
 }
 
 // Summary is what all probes say of a service together.
@@ -73,6 +75,17 @@ func Summarize(families []Family, outcomes []Outcome) Summary {
 	return sum
 }
 
+// Tells reports whether a probe can tell something about a service of which the
+// outcomes are known already: what becomes of one format alone says nothing
+// more where that format is lost in any case.
+func Tells(p Probe, families []Family, outcomes []Outcome) bool {
+	s := &summary{families: families, verdicts: make(map[string]Verdict), gone: make(map[string]bool)}
+	for _, o := range outcomes {
+		s.add(o)
+	}
+	return p.needs == "" || !s.gone[titleOf(p.needs)]
+}
+
 type summary struct {
 	families []Family
 	findings []Finding
@@ -94,7 +107,7 @@ func (s *summary) add(o Outcome) {
 			if len(o.Calls) > 1 {
 				call = fmt.Sprintf("%s, call %d of %d", c.Name, n+1, len(o.Calls))
 			}
-			finding := Finding{Fault: f, Probe: o.Probe.Name, Call: call}
+			finding := Finding{Fault: f, Probe: o.Probe.Name, Call: call, Sent: o.Probe.Sent, Arrived: c.Header}
 			if o.Probe.onlyB3 && f.Family == "B3" && f.Severity > Note {
 				// Sidecars begin traces in x-b3-*, which is asked for by itself.
 				finding.Fault = alone(f)

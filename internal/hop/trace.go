@@ -178,3 +178,13 @@ func (t Trace) In(v string) bool {
 		return id != "" && strings.Contains(v, id)
 	})
 }
+
+// Places reports whether the header names a trace or a span, and does not only
+// say something beside that.
+func Places(header string) bool {
+	switch header {
+	case "x-b3-traceid", "x-b3-spanid", "b3", "traceparent", "x-datadog-trace-id", "x-datadog-parent-id", "sw8":
+		return true
+	}
+	return false
+}
