@@ -136,7 +136,7 @@ OPTIONS
         reason (if unknown), language, sidecar, readers (family, verdict),
         probes (name, status, calls; each with its name and headers), and faults
         and notes (kind, severity, family, probe, call, headers, what, also,
-        rule, why, do).
+        rule, why, do, hint).
 
     -json
         The same as -format json.
@@ -434,21 +434,21 @@ func check(ctx context.Context, f checkFlags, e env) *checkReport {
 
 	probes := hop.Probes(f.families, e.random)
 	override(probes[0].Sent, f)
-	for _, p := range probes {
-		if c.report.Reason == "" && hop.Tells(p, f.families, c.outcomes()) {
-			c.ask(ctx, &probe{Probe: p})
-		}
+	last := len(probes) - 1
+	for _, p := range probes[:last] {
+		c.ask(ctx, &probe{Probe: p})
 	}
-	if c.report.Reason == "" && len(c.probes) > 0 {
-		meet := newMeeting(2)
-		var two []*probe
-		for range 2 {
-			p := hop.Probes(f.families, e.random)[0]
-			p.Name = "two requests at once"
-			two = append(two, &probe{Probe: p, meet: meet})
-		}
-		c.ask(ctx, two...)
+	meet := newMeeting(2)
+	var two []*probe
+	for range 2 {
+		p := hop.Probes(f.families, e.random)[0]
+		p.Name = "two requests at once"
+		two = append(two, &probe{Probe: p, meet: meet})
 	}
+	c.ask(ctx, two...)
+	// The one without headers comes last: what a service does for it in the
+	// background could not be told from a call that has lost its headers.
+	c.ask(ctx, &probe{Probe: probes[last]})
 	return c.report.conclude(c.probes, c.outcomes())
 }
 
@@ -466,9 +466,12 @@ func (c *checker) outcomes() (outcomes []hop.Outcome) {
 	return outcomes
 }
 
-// ask sends the requests, at once if there are several, and keeps the reason
-// if one tells nothing.
+// ask sends the requests, at once if there are several, unless it is known that
+// they tell nothing. It keeps the reason if it shows that they do not.
 func (c *checker) ask(ctx context.Context, probes ...*probe) {
+	if c.report.Reason != "" || !hop.Tells(probes[0].Probe, c.report.flags.families, c.outcomes()) {
+		return
+	}
 	c.bench.begin(probes...)
 	errs := make([]error, len(probes))
 	var sent sync.WaitGroup

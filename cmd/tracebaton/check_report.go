@@ -58,6 +58,7 @@ type checkFault struct {
 	Rule     string       `json:"rule,omitempty"`
 	Why      string       `json:"why"`
 	Do       string       `json:"do,omitempty"`
+	Hint     string       `json:"hint,omitempty"` // in the service's language
 
 	sent, arrived []string // lines of the headers
 }
@@ -121,7 +122,7 @@ func (r *checkReport) conclude(probes []*probe, outcomes []hop.Outcome) *checkRe
 func fault(f hop.Finding, clues hop.Clues) checkFault {
 	c := checkFault{
 		Kind: f.Kind, Severity: f.Severity, Family: f.Family, Probe: f.Probe, Call: f.Call,
-		Headers: f.Headers, What: f.What, Also: f.Also, Rule: f.Rule(), Why: f.Why(), Do: f.Do(clues),
+		Headers: f.Headers, What: f.What, Also: f.Also, Rule: f.Rule(), Why: f.Why(), Do: f.Do(clues), Hint: f.Hint(clues),
 	}
 	for _, name := range f.Headers {
 		c.sent = append(c.sent, lines(name, f.Sent)...)
@@ -208,7 +209,7 @@ func (r *checkReport) writeGitHub(e env) error {
 	verdict, headline := r.sentence()
 	write(level, "tracebaton check", verdict+" "+headline+"\n"+printable(r.URL))
 	for _, f := range r.Faults {
-		write("error", string(f.Kind), upper(printable(f.What))+" (with "+f.Probe+", in "+printable(f.Call)+").\n"+f.Why+"\n"+f.Do)
+		write("error", string(f.Kind), upper(printable(f.What))+" (with "+f.Probe+", in "+printable(f.Call)+").\n"+f.Why+"\n"+f.Do+" "+f.Hint)
 	}
 	for _, n := range r.Notes {
 		write("notice", string(n.Kind), upper(printable(n.What))+". "+n.Why)
@@ -252,6 +253,7 @@ func (r *checkReport) writeText(e env) error {
 			}
 		}
 	}
+	hinted := make(map[string]bool)
 	for i, f := range r.Faults {
 		where := "with " + f.Probe
 		if len(r.Probes) > 0 && f.Call != "" {
@@ -262,10 +264,15 @@ func (r *checkReport) writeText(e env) error {
 			text += " " + upper(printable(also)) + "."
 		}
 		fmt.Fprintf(&b, "\n%d. %s\n", i+1, e.paint(bold, strings.TrimSpace(e.wrap(text, "   "))))
-		if i > 0 || f.Probe != r.Probes[0].Name {
+		if f.Probe != r.Probes[0].Name && f.Kind != hop.Empty {
 			f.writeLines(&b, e)
 		}
-		for _, part := range [][2]string{{"Why:     ", f.Why}, {"Do:      ", f.Do}} {
+		do := f.Do
+		if !hinted[f.Hint] {
+			hinted[f.Hint] = true
+			do += " " + f.Hint
+		}
+		for _, part := range [][2]string{{"Why:     ", f.Why}, {"Do:      ", do}} {
 			fmt.Fprintf(&b, "   %s%s\n", e.paint(faint, part[0]), strings.TrimSpace(e.wrap(part[1], "            ")))
 		}
 	}

@@ -100,7 +100,7 @@ var passingIn = map[Language]string{
 
 var decidingIn = map[Language]string{
 	"":     "With OpenTelemetry: OTEL_TRACES_SAMPLER=parentbased_always_on, or parentbased_traceidratio with OTEL_TRACES_SAMPLER_ARG.",
-	Go:     "In Go: sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(0.1))), not AlwaysSample, NeverSample or TraceIDRatioBased alone.",
+	Go:     "In Go: sdktrace.ParentBased(sdktrace.AlwaysSample()), not AlwaysSample, NeverSample or TraceIDRatioBased alone.",
 	Python: "In Python: OTEL_TRACES_SAMPLER=parentbased_always_on or parentbased_traceidratio, not always_on, always_off or traceidratio.",
 	Java:   "In Java: the agent's otel.traces.sampler=parentbased_always_on or parentbased_traceidratio. Spring's management.tracing.sampling.probability follows the parent's decision already: look for a Sampler of your own.",
 	Node:   "In Node.js: OTEL_TRACES_SAMPLER=parentbased_always_on or parentbased_traceidratio, or new ParentBasedSampler({root: …}), not AlwaysOnSampler.",

@@ -114,17 +114,22 @@ func (f Fault) Gone() bool {
 // something.
 func (f Fault) Do(c Clues) string {
 	a := advice[f.Kind]
-	if c.Proxy && a.proxy != "" {
+	switch {
+	case c.Proxy && a.proxy != "":
 		return a.proxy
+	case c.Sidecar && (f.Kind == RequestIDChanged || f.Kind == OtherTrace || f.Kind == AllLost):
+		return a.do + " To see what the service itself sends, have it call this upstream past its sidecar: annotate the pod with traffic.sidecar.istio.io/excludeOutboundPorts and this upstream's port."
 	}
-	do := a.do
-	if more := c.Language.advice(a.about, c.Spans); more != "" {
-		do += " " + more
+	return a.do
+}
+
+// Hint returns where in the service's language, and in its libraries, to look
+// for what Do says. It is empty where nothing is known to look for.
+func (f Fault) Hint(c Clues) string {
+	if a := advice[f.Kind]; !c.Proxy || a.proxy == "" {
+		return c.Language.advice(a.about, c.Spans)
 	}
-	if c.Sidecar && (f.Kind == RequestIDChanged || f.Kind == OtherTrace || f.Kind == AllLost) {
-		do += " To see what the service itself sends, have it call this upstream past its sidecar: annotate the pod with traffic.sidecar.istio.io/excludeOutboundPorts and this upstream's port."
-	}
-	return do
+	return ""
 }
 
 // topic is what advice for a language is about.

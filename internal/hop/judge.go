@@ -253,20 +253,27 @@ func holdsPlace(name string) bool {
 }
 
 func (j *judge) empty(names []string) {
-	why, harmful := worstEmpty(names)
+	_, harmful := worstEmpty(names)
 	asSent := j.equal(names)
 	for _, name := range names {
 		j.spoiled[name] = true
 	}
 	severity := Broken
-	what := are(names, "arrived empty")
 	if j.want.Spans == AnySpans && (!harmful || asSent) {
 		severity = Note
 	}
+	j.faults = append(j.faults, emptyFault(names, severity, asSent))
+}
+
+// emptyFault says that headers are empty, which are sorted by how much that
+// harms.
+func emptyFault(names []string, severity Severity, asSent bool) Fault {
+	why, _ := worstEmpty(names)
+	what := are(names, "arrived empty")
 	if asSent {
 		what = are(names, "is passed on empty, as it came", "are passed on empty, as they came")
 	}
-	j.fault(Empty, severity, Family{}, names, "%s", what).why = "An empty header is not an absent one. " + why
+	return Fault{Kind: Empty, Severity: severity, Headers: names, What: what, why: "An empty header is not an absent one. " + why}
 }
 
 // family returns the verdict of the family's reader.

@@ -87,6 +87,14 @@ func (j *judge) trace(f Family) Verdict {
 	before := len(j.faults)
 	for _, o := range arrived {
 		i, ok := find(sent, o.Format)
+		if !ok && o.Err == nil && !placed(o) && placed(main) {
+			// The other format of B3 has the IDs; this one is a decision beside it.
+			if o.Decision.Sampled() != main.Decision.Sampled() {
+				names := filledOf(j.arrived, headersOf(o.Format))
+				j.fault(NoInvented, Broken, f, names, "%s says %s, and no such decision was sent", o.Format, o.Decision).why = invented(o)
+			}
+			continue
+		}
 		if !ok || !placed(i) && placed(o) {
 			i = main
 		}
@@ -312,12 +320,14 @@ func (j *judge) debugLost(f Family, i, o wire.Context, names []string) {
 
 // changed says in which direction a decision was overridden, and what does so.
 func (j *judge) changed(f Family, severity Severity, i, o wire.Context, names []string) {
-	direction, sampler := "not sampled became sampled", "A sampler that asks nobody, such as always_on, records a piece of a trace that nobody else records."
+	direction, sampler := "not sampled became sampled", "A trace is recorded as a whole or not at all. A sampler that asks nobody, such as always_on, records a piece of a trace that nobody else records."
 	if i.Decision.Sampled() {
-		direction, sampler = "sampled became not sampled", "A sampler that asks nobody, such as always_off or a ratio of trace IDs, leaves a hole in the trace, and all services behind it obey."
+		direction, sampler = "sampled became not sampled", "A trace is recorded as a whole or not at all. A sampler that asks nobody, such as always_off or a ratio of trace IDs, leaves a hole in the trace, and all services behind it obey."
 	}
-	j.fault(DecisionChanged, severity, f, names, "%s: %s was sent, and %s says %s", direction, written(i), o.Format, o.Decision).why =
-		"A trace is recorded as a whole or not at all. " + sampler
+	if !placed(o) {
+		sampler = "The next hop obeys it. A B3 propagator of OpenTelemetry writes 0 in a service that makes no span."
+	}
+	j.fault(DecisionChanged, severity, f, names, "%s: %s was sent, and %s says %s", direction, written(i), o.Format, o.Decision).why = sampler
 }
 
 // deciders returns the headers in which a format says its decision.

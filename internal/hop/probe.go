@@ -104,9 +104,11 @@ func repeated(p Probe) (Probe, bool) {
 		case lower == "tracestate", lower == "baggage":
 			p.Sent[name] = strings.Split(values[0], ",")
 			found = true
-		case FamilyOf(lower).Name == lower:
-			p.Sent[name] = append(values, "another "+values[0])
-			found = true
+		default:
+			if _, known := Named(FamilyOf(lower).Name); !known {
+				p.Sent[name] = append(values, "another "+values[0])
+				found = true
+			}
 		}
 	}
 	return p, found

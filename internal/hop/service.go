@@ -108,7 +108,7 @@ func (s *summary) add(o Outcome) {
 				call = fmt.Sprintf("%s, call %d of %d", c.Name, n+1, len(o.Calls))
 			}
 			finding := Finding{Fault: f, Probe: o.Probe.Name, Call: call, Sent: o.Probe.Sent, Arrived: c.Header}
-			if o.Probe.onlyB3 && f.Family == "B3" && f.Severity > Note {
+			if o.Probe.onlyB3 && f.Family == "B3" && f.Severity > Note && (f.Gone() || f.Kind == DecisionChanged) {
 				// Sidecars begin traces in x-b3-*, which is asked for by itself.
 				finding.Fault = alone(f)
 			}
@@ -116,7 +116,7 @@ func (s *summary) add(o Outcome) {
 				continue
 			}
 			s.findings = append(s.findings, finding)
-			if f.Gone() && finding.Severity > Note {
+			if f.Gone() && f.Kind != DecisionLost && finding.Severity > Note {
 				gone = append(gone, s.titles(f)...)
 			}
 		}
@@ -161,10 +161,12 @@ func (s *summary) told(f Finding) bool {
 		return true
 	}
 	for i, g := range s.findings {
-		if g.Kind != f.Kind || g.Severity < f.Severity {
-			continue
-		}
 		switch {
+		case g.Kind != f.Kind:
+		case f.Kind == Empty && passedOn(g) == passedOn(f):
+			s.findings[i] = g.and(f)
+			return true
+		case g.Severity < f.Severity:
 		case g.What == f.What, len(less(f.Headers, g.Headers)) == 0 && direction(g) == direction(f):
 			return true
 		case f.Kind == DecisionChanged && direction(g) == direction(f), f.Kind == Stale, f.Kind == Disagree:
@@ -178,6 +180,21 @@ func (s *summary) told(f Finding) bool {
 	}
 	return false
 }
+
+// and joins two findings of empty headers, the worst header first.
+func (f Finding) and(g Finding) Finding {
+	names := slices.Clone(f.Headers)
+	names = append(names, less(g.Headers, names)...)
+	worstEmpty(names)
+	if !slices.Contains(f.Headers, names[0]) {
+		f = g
+	}
+	f.Fault = emptyFault(names, max(f.Severity, g.Severity), passedOn(f))
+	return f
+}
+
+// passedOn reports whether empty headers arrived as they were sent.
+func passedOn(f Finding) bool { return strings.Contains(f.What, "passed on") }
 
 // direction returns in which direction a decision was changed.
 func direction(f Finding) string {
