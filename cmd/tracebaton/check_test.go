@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -556,14 +557,13 @@ func get(url string, write func(out, in http.Header), in http.Header) {
 }
 
 func TestACallForTheRequestBeforeIsNotTakenForOneOfThis(t *testing.T) {
-	var before http.Header
+	var before atomic.Pointer[http.Header]
 	stdout, _, status := tracebaton(t, "", configured(t, func(upstream string) http.Handler {
 		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			if before != nil {
-				get(upstream+"/audit", istio, before) // work in the background may be as late as this
+			if in := before.Swap(&r.Header); in != nil {
+				get(upstream+"/audit", istio, *in) // work in the background may be as late as this
 			}
 			get(upstream+"/reviews", istio, r.Header)
-			before = r.Header
 		})
 	})...)
 	assert.Equal(t, statusWhole, status, stdout)
