@@ -33,18 +33,24 @@ func (p *paste) read(text string, number int, title string, nesting int) {
 			at = end + 1
 			continue
 		}
-		p.scan(text[from:at+i], number, title)
-		number += strings.Count(text[from:at+i], "\n")
-		if hasName(text[at+i : at+i+n]) {
-			where := title
-			if where == "" {
-				where = fmt.Sprintf("JSON in line %d", number)
-			}
-			p.walk(value, where, "", nil, nesting)
+		begin := at + i
+		at = begin + n
+		if !hasName(text[begin:at]) {
+			continue
 		}
-		number += strings.Count(text[at+i:at+i+n], "\n")
-		at += i + n
+		where := title
+		if where == "" {
+			where = fmt.Sprintf("JSON in line %d", number+strings.Count(text[from:begin], "\n"))
+		}
+		q := &paste{names: p.names}
+		if q.walk(value, where, "", nil, nesting); len(q.messages) == 0 && len(q.unread) == 0 {
+			continue // a list in a program, perhaps, whose names the scanner knows
+		}
+		p.scan(text[from:begin], number, title)
+		number += strings.Count(text[from:at], "\n")
 		from = at
+		p.messages, p.unread = append(p.messages, q.messages...), append(p.unread, q.unread...)
+		p.names, p.more = q.names, p.more || q.more
 	}
 	p.scan(text[from:], number, title)
 }
@@ -94,7 +100,7 @@ func (p *paste) walk(v any, where, path string, into *message, nesting int) {
 	}
 	switch v := v.(type) {
 	case string:
-		if nesting < maxNesting && hasName(v) {
+		if nesting < maxNesting && !isName(v) && hasName(v) {
 			p.read(v, 1, at(where, path), nesting+1)
 		}
 	case []any:

@@ -65,7 +65,7 @@ func (p *paste) scan(text string, number int, title string) {
 		switch {
 		case ok && f.values != nil:
 			emit(f)
-		case !ok && name != logTrace && name != logSpan && !slices.Contains(guessed[:], name):
+		case !ok && name != logTrace && name != logSpan && !slices.Contains(guessed[:], name) && !strings.HasSuffix(text[:start], "</"):
 			p.leave(lines, name)
 		}
 	}
@@ -92,6 +92,7 @@ func (l *place) moveTo(offset int) {
 	for {
 		n := strings.IndexByte(l.text[l.at:offset], '\n')
 		if n < 0 {
+			l.number += strings.Count(l.text[l.at:offset], joined)
 			l.at = offset
 			return
 		}
@@ -133,11 +134,11 @@ func (l *place) accessLog(before int) (found, bool) {
 		if !envoyLog.MatchString(row) {
 			continue
 		}
-		quoted := quotedParts.FindAllString(row, -1)
+		quoted := quotedParts.FindAllStringSubmatch(row, -1)
 		if len(quoted) < 4 {
 			continue
 		}
-		if id := strings.Trim(quoted[len(quoted)-3], `"`); id != "-" && id != "" {
+		if id := quoted[len(quoted)-3][1]; id != "-" && id != "" {
 			return found{place: *l, name: "x-request-id", values: []string{id}}, true
 		}
 	}
@@ -145,7 +146,7 @@ func (l *place) accessLog(before int) (found, bool) {
 
 var (
 	envoyLog    = regexp.MustCompile(`\[2\d{3}-\d\d-\d\dT[^\]]*\] "[A-Z]+ \S+ HTTP/[0-9.]+" \d+ `)
-	quotedParts = regexp.MustCompile(`"[^"]*"`)
+	quotedParts = regexp.MustCompile(` "([^"]*)"`)
 )
 
 // unfold undoes what shells, programs and debuggers do to lines: it joins those
@@ -160,13 +161,19 @@ func unfold(text string) string {
 	if strings.Contains(text, " `\n") {
 		text = strings.ReplaceAll(text, " `\n", joined+" ")
 	}
+	if strings.Contains(text, "=> Array") {
+		text = phpList.ReplaceAllString(text, "=> $1"+strings.Repeat(joined, 3)+"\n")
+	}
 	if traceASCII.MatchString(text) {
 		text = joinTrace(text)
 	}
 	return text
 }
 
-var unescape = strings.NewReplacer("\\\n", joined+" ", `\r\n`, "\n"+split, `\n`, "\n"+split, `\r`, "\n"+split, `\t`, "\t", `\"`, `"`, `\'`, `'`)
+var unescape = strings.NewReplacer("\\\n", joined+" ", "\\r\\n\n", "\n", "\\n\n", "\n", `\r\n`, "\n"+split, `\n`, "\n"+split, `\r`, "\n"+split, `\t`, "\t", `\"`, `"`, `\'`, `'`)
+
+// phpList is a value as PHP's print_r writes lists of one.
+var phpList = regexp.MustCompile(`=> Array[ \t]*\n[ \t]*\([ \t]*\n[ \t]*\[0\] => (.*)\n[ \t]*\)\n\n?`)
 
 // traceASCII is a line of curl --trace-ascii, which it breaks after 64
 // characters.
@@ -293,6 +300,7 @@ func (l *place) header(start, end int, name string) (f found, next int, ok bool)
 	}
 	afterName := i
 	i = skip(text, i, " \t")
+	tight := i == afterName
 	tab := strings.Contains(text[afterName:i], "\t")
 
 	// What stands between name and value.
@@ -327,6 +335,12 @@ func (l *place) header(start, end int, name string) (f found, next int, ok bool)
 		sep = " "
 	default:
 		return f, end, false
+	}
+	if guess := slices.Contains(guessed[:], name); guess && sep != "=" && !closed {
+		return f, end, false // not the field of a log
+	}
+	if sep == "=" && tight && i < len(text) && (text[i] == ' ' || text[i] == '\t') {
+		return f, i, true // a field of a log, without a value
 	}
 	i = skip(text, i, " \t")
 
@@ -388,14 +402,14 @@ func (l *place) header(start, end int, name string) (f found, next int, ok bool)
 	}
 	f.line = sep == ":" && bracket == 0 && (first || outer != 0 && !closed)
 	until, bare := len(text), false
-	if n := strings.IndexByte(text[i:], '\n'); n >= 0 {
-		until = i + n
-	}
+	enclosed := false
 	stop := func(chars string) {
 		if n := strings.IndexAny(text[i:until], chars); n >= 0 {
-			until = i + n
+			until, enclosed = i+n, true
 		}
 	}
+	stop("\n" + joined)
+	enclosed = false
 	switch {
 	case outer != 0 && !closed:
 		stop(string(outer))
@@ -420,7 +434,9 @@ func (l *place) header(start, end int, name string) (f found, next int, ok bool)
 		stop(" \t,\"'`|)}]&<>")
 	}
 	value := strings.TrimSpace(text[i:until])
-	value = strings.TrimSpace(strings.TrimRight(value, ",'\"`\\"))
+	if !enclosed {
+		value = strings.TrimSpace(strings.TrimRight(value, ",'\"`\\"))
+	}
 	if bare || !f.line {
 		value = strings.TrimRight(value, ";.")
 	}

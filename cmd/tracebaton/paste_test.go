@@ -284,7 +284,7 @@ func TestAccessLogsGiveTheRequestID(t *testing.T) {
 	}
 	p := readPaste([]byte(strings.Repeat(tests["Envoy's"]+"\n", 3) + strings.ReplaceAll(tests["Istio's"], "4a1b", "4a1c")))
 	require.Len(t, p.messages, 2, "each once")
-	assert.Contains(t, p.messages[1].title, "Line 4")
+	assert.Contains(t, p.messages[1].title, "(line 4)")
 	for _, other := range []string{`{"request_id":"42"}`, `requestid: none`, `START RequestId: ` + pastedID + ` Version: 1`} {
 		assert.Empty(t, readPaste([]byte(other)).messages, other)
 	}
@@ -401,7 +401,7 @@ func TestLinesAreCountedAsTheyWere(t *testing.T) {
 	text := "one\ncurl x \\\n  -H 'b3: 0' \\\n  -H 'accept: x'\n\n'GET / HTTP/1.1\\r\\nb3: 1\\r\\n'\n\nsend: b3=d\n"
 	p := readPaste([]byte(text))
 	require.Len(t, p.messages, 3)
-	assert.Equal(t, "Line 2", p.messages[0].title)
+	assert.Equal(t, "Line 3", p.messages[0].title)
 	assert.Equal(t, "GET / HTTP/1.1 (line 6)", p.messages[1].title)
 	assert.Equal(t, "Line 8", p.messages[2].title)
 }
