@@ -33,7 +33,7 @@ DESCRIPTION
     as fetch, as HAR or out of the panel of headers; headers as programs and
     logs print them in Go, JavaScript, Python, Java, Ruby, Rust, PHP and YAML;
     the access logs of Envoy, Istio and nginx; and traces in the JSON of Jaeger,
-    OpenTelemetry and Zipkin. UTF-16 and colours do no harm. At most 16 MiB are
+    OpenTelemetry and Zipkin. UTF-16 and colours do no harm. At most 8 MiB are
     read.
 
     Each message (a request, its response, a line of a log, a JSON object) is

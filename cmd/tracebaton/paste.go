@@ -15,8 +15,9 @@ import (
 // What is read of a paste, so that the time stays well under a second whatever
 // is in it.
 const (
-	maxPaste    = 16 << 20 // bytes
-	maxNames    = 4096     // names of headers
+	maxPaste    = 8 << 20 // bytes
+	maxNames    = 4096    // headers
+	maxLooks    = 1 << 16 // names of headers, with a value or without
 	maxMessages = 64
 	maxNesting  = 3 // of texts in JSON in texts
 )
@@ -30,7 +31,7 @@ type paste struct {
 	// more says that there was more than is read.
 	more bool
 
-	names int // found so far
+	names, looked int // so far
 }
 
 type line struct {
@@ -123,7 +124,9 @@ func hasPrefixFold(s, prefix string) bool {
 func readPaste(b []byte) *paste {
 	p := &paste{}
 	text := plain(b)
-	p.read(text, 1, "", 0)
+	if hasName(text) || strings.Contains(text, "] \"") { // Envoy's access log has no names
+		p.read(text, 1, "", 0)
+	}
 	if len(p.messages) == 0 {
 		p.readShapes(text)
 	}
@@ -131,7 +134,34 @@ func readPaste(b []byte) *paste {
 	return p
 }
 
-var escapes = regexp.MustCompile("\x1b(?:\\[[0-9;?]*[A-Za-z]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\))")
+// uncolored returns the text without the sequences that set colours, titles and
+// links on terminals.
+func uncolored(b []byte) []byte {
+	out := b[:0:0]
+	for {
+		i := bytes.IndexByte(b, '\x1b')
+		if i < 0 {
+			return append(out, b...)
+		}
+		out, b = append(out, b[:i]...), b[i+1:]
+		switch {
+		case len(b) > 0 && b[0] == '[':
+			end := 1
+			for end < len(b) && (b[end] < '@' || b[end] > '~') {
+				end++
+			}
+			b = b[min(end+1, len(b)):]
+		case len(b) > 0 && b[0] == ']':
+			// It ends with a bell, or with another escape and a backslash.
+			const longest = 4096
+			if end := bytes.IndexAny(b[:min(len(b), longest)], "\a\x1b"); end >= 0 && b[end] == '\a' {
+				b = b[end+1:]
+			} else if end >= 0 {
+				b = bytes.TrimPrefix(b[end:], []byte("\x1b\\"))
+			}
+		}
+	}
+}
 
 // plain returns the text without byte order mark, colours and carriage
 // returns. UTF-16 is what PowerShell writes into files.
@@ -148,7 +178,7 @@ func plain(b []byte) string {
 	}
 	b = bytes.TrimPrefix(b, []byte("\ufeff"))
 	if bytes.IndexByte(b, '\x1b') >= 0 {
-		b = escapes.ReplaceAll(b, nil)
+		b = uncolored(b)
 	}
 	if bytes.IndexByte(b, '\r') >= 0 {
 		b = bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n"))

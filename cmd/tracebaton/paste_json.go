@@ -23,8 +23,11 @@ func (p *paste) read(text string, number int, title string, nesting int) {
 		if n := strings.IndexByte(text[at:], '\n'); n >= 0 {
 			end = at + n
 		}
-		i := beginsJSON(text[at:end])
-		if i < 0 || budget <= 0 {
+		row := text[at:end]
+		i := beginsJSON(row)
+		// A line of JSON without names need not be decoded, which takes its time.
+		whole := strings.HasSuffix(row, "}") && !hasName(row)
+		if i < 0 || whole || budget <= 0 {
 			at = end + 1
 			continue
 		}
@@ -42,15 +45,16 @@ func (p *paste) read(text string, number int, title string, nesting int) {
 		if where == "" {
 			where = fmt.Sprintf("JSON in line %d", number+strings.Count(text[from:begin], "\n"))
 		}
-		q := &paste{names: p.names}
+		q := &paste{names: p.names, looked: p.looked}
 		if q.walk(value, where, "", nil, nesting); len(q.messages) == 0 && len(q.unread) == 0 {
+			p.looked = q.looked
 			continue // a list in a program, perhaps, whose names the scanner knows
 		}
 		p.scan(text[from:begin], number, title)
 		number += strings.Count(text[from:at], "\n")
 		from = at
 		p.messages, p.unread = append(p.messages, q.messages...), append(p.unread, q.unread...)
-		p.names, p.more = q.names, p.more || q.more
+		p.names, p.looked, p.more = q.names, q.looked, p.more || q.more
 	}
 	p.scan(text[from:], number, title)
 }

@@ -55,7 +55,7 @@ func (p *paste) scan(text string, number int, title string) {
 			}
 			emit(f)
 		}
-		if name == "" || p.names >= maxNames {
+		if p.looked++; name == "" || p.names >= maxNames || p.looked > maxLooks {
 			p.more = p.more || name != ""
 			break
 		}
@@ -75,11 +75,11 @@ func (p *paste) scan(text string, number int, title string) {
 // leave notes that a name stands in a line without a value, but for the lists
 // of names that CORS has.
 func (p *paste) leave(at *place, name string) {
-	text := at.line()
-	if hasPrefixFold(strings.TrimLeft(text, "> <*-\t"), "access-control-") {
+	if n := len(p.unread); n > 0 && p.unread[n-1].number == at.number || n >= maxMessages {
 		return
 	}
-	if n := len(p.unread); n > 0 && p.unread[n-1].number == at.number || n >= maxMessages {
+	text := at.line()
+	if hasPrefixFold(strings.TrimLeft(text, "> <*-\t"), "access-control-") {
 		return
 	}
 	p.unread = append(p.unread, line{at.number, name, text})
@@ -122,18 +122,21 @@ func (l *place) line() string {
 // accessLog returns the request ID of the next line of Envoy's own access log
 // before the offset, in Envoy's or Istio's default format: both end in user
 // agent, request ID, authority and upstream host, in quotes.
-func (l *place) accessLog(before int) (found, bool) {
+func (l *place) accessLog(before int) (f found, ok bool) {
 	for {
 		i := strings.Index(l.text[l.at:before], "[2")
 		if i < 0 {
 			return found{}, false
 		}
 		l.moveTo(l.at + i)
+		rest := l.text[l.at:min(len(l.text), l.at+window)]
 		l.at += len("[2")
-		row := l.line()
-		if !envoyLog.MatchString(row) {
+		// A short look first: there may be a million of these.
+		if !envoyLog.MatchString(rest[:min(len(rest), 1024)]) {
 			continue
 		}
+		row, _, _ := strings.Cut(rest, "\n")
+		l.moveTo(min(before, l.at+len(row)-len("[2")))
 		quoted := quotedParts.FindAllStringSubmatch(row, -1)
 		if len(quoted) < 4 {
 			continue
@@ -145,7 +148,7 @@ func (l *place) accessLog(before int) (found, bool) {
 }
 
 var (
-	envoyLog    = regexp.MustCompile(`\[2\d{3}-\d\d-\d\dT[^\]]*\] "[A-Z]+ \S+ HTTP/[0-9.]+" \d+ `)
+	envoyLog    = regexp.MustCompile(`^\[2\d{3}-\d\d-\d\dT[^\]]{0,32}\] "[A-Z]{1,16} \S+ HTTP/[0-9.]+" \d+ `)
 	quotedParts = regexp.MustCompile(` "([^"]*)"`)
 )
 
@@ -164,7 +167,7 @@ func unfold(text string) string {
 	if strings.Contains(text, "=> Array") {
 		text = phpList.ReplaceAllString(text, "=> $1"+strings.Repeat(joined, 3)+"\n")
 	}
-	if traceASCII.MatchString(text) {
+	if strings.Contains(text, "0000: ") && traceASCII.MatchString(text) {
 		text = joinTrace(text)
 	}
 	return text

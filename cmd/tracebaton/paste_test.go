@@ -411,23 +411,25 @@ func TestAHugePasteIsReadInNoTimeOrRefused(t *testing.T) {
 	if testing.Short() {
 		t.Skip("reads a hundred MiB")
 	}
-	const size = 10 << 20
+	const size = maxPaste
 	fill := func(s string) string { return strings.Repeat(s, size/len(s)+1)[:size] }
 	for name, text := range map[string]string{
-		"nothing":               fill("x"),
-		"letters and digits":    base64.StdEncoding.EncodeToString([]byte(fill("\x00\xff\x17")))[:size],
-		"prose":                 fill("It sent the headers along, and nobody read them.\n"),
-		"header lines":          fill("traceparent: " + pastedParent + "\n"),
-		"names":                 fill("traceparent "),
-		"names and quotes":      fill(`"traceparent": '`),
-		"names and brackets":    fill(`traceparent=[`),
-		"names in one line":     fill("b3=0 traceparent: "),
-		"brackets":              fill("["),
-		"braces":                fill(`{"a":`),
-		"braces in lines":       fill("{\n"),
-		"braces in rows":        fill("{\"a\":\n"),
-		"lines of JSON":         fill(`{"time":"2026-11-25T21:00:00Z","level":"INFO","msg":"x","n":1,"headers":{"accept":["*/*"]}}` + "\n"),
-		"lines with headers":    fill(`{"time":"2026-11-25T21:00:00Z","level":"INFO","msg":"x","headers":{"traceparent":["` + pastedParent + `"]}}` + "\n"),
+		"nothing":                             fill("x"),
+		"letters and digits":                  base64.StdEncoding.EncodeToString([]byte(fill("\x00\xff\x17")))[:size],
+		"prose":                               fill("It sent the headers along, and nobody read them.\n"),
+		"header lines":                        fill("traceparent: " + pastedParent + "\n"),
+		"names":                               fill("traceparent "),
+		"names and quotes":                    fill(`"traceparent": '`),
+		"names and brackets":                  fill(`traceparent=[`),
+		"names in one line":                   fill("b3=0 traceparent: "),
+		"brackets":                            fill("["),
+		"braces":                              fill(`{"a":`),
+		"braces in lines":                     fill("{\n"),
+		"braces in rows":                      fill("{\"a\":\n"),
+		"lines of JSON":                       fill(`{"time":"2026-11-25T21:00:00Z","level":"INFO","msg":"x","n":1,"headers":{"accept":["*/*"]}}` + "\n"),
+		"lines with headers":                  fill(`{"time":"2026-11-25T21:00:00Z","level":"INFO","msg":"x","headers":{"traceparent":["` + pastedParent + `"]}}` + "\n"),
+		"lines of JSON, and a header at last": fill(`{"time":"2026-11-25T21:00:00Z","level":"INFO","msg":"x","n":1,"headers":{"accept":["*/*"]}}` + "\n")[:size-20] + "\nb3: 0\n",
+		"JSON in one piece, and a header at last": `{"a":[` + strings.Repeat(`{"time":"2026-11-25T21:00:00Z","level":"INFO","n":1},`, size/64) + `"x"],"b3":"0"}`,
 		"one object":            `{"a":[` + fill(`{"b":"traceparent"},`)[:size-20] + `{}]}`,
 		"strings in JSON":       `{"a":"` + strings.ReplaceAll(fill("traceparent b3 "), "\n", " ")[:size-20] + `"}`,
 		"access logs":           fill(`[2026-11-25T21:00:00.123Z] "GET /headers HTTP/1.1" 200 - 0 336 4 3 "-" "curl/7.88.1" "` + pastedID + `" "httpbin:8000" "10.0.0.1:8000"` + "\n"),
@@ -454,5 +456,5 @@ func TestAHugePasteIsReadInNoTimeOrRefused(t *testing.T) {
 	}
 	_, stderr, status := tracebaton(t, strings.Repeat("x", maxPaste+1), "explain")
 	assert.Equal(t, statusUnknown, status)
-	assert.Contains(t, stderr, "the input is larger than 16 MiB; cut out the requests that matter")
+	assert.Contains(t, stderr, "the input is larger than 8 MiB; cut out the requests that matter")
 }
