@@ -251,8 +251,16 @@ func nextName(text string, from int) (start, end int, name string) {
 	return len(text), len(text), ""
 }
 
+// hasName reports whether the text names a header, be it behind a line end that
+// is written out.
 func hasName(text string) bool {
-	_, _, name := nextName(text, 0)
+	if _, _, name := nextName(text, 0); name != "" {
+		return true
+	}
+	if !strings.Contains(text, `\`) {
+		return false
+	}
+	_, _, name := nextName(unescape.Replace(text), 0)
 	return name != ""
 }
 
