@@ -16,6 +16,7 @@ import (
 
 	"github.com/tracebaton/tracebaton/middleware"
 	"github.com/tracebaton/tracebaton/propagation"
+	"github.com/tracebaton/tracebaton/propagation/otelprop"
 )
 
 // chained are the services that a chain is made of: some relay only, some have
@@ -54,7 +55,7 @@ func runChain(t *testing.T, random *rand.Rand) {
 	for range 3 {
 		kind := chained[random.IntN(len(chained))]
 		order := append([]stack{alone}, stacked...)[random.IntN(3)]
-		propagator := []propagation.Propagator{b3First, w3cFirst}[random.IntN(2)]
+		propagator := []otelprop.Propagator{b3First, w3cFirst}[random.IntN(2)]
 		h := hop{propagator: propagator, nested: [2]bool{random.IntN(4) == 0, random.IntN(4) == 0}}
 		if random.IntN(3) == 0 {
 			h.relay = middleware.Relay(propagation.Istio())

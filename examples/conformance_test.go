@@ -23,6 +23,7 @@ import (
 	"github.com/tracebaton/tracebaton/examples/internal/telemetry"
 	judge "github.com/tracebaton/tracebaton/internal/hop"
 	"github.com/tracebaton/tracebaton/propagation"
+	"github.com/tracebaton/tracebaton/propagation/otelprop"
 	"github.com/tracebaton/tracebaton/propagation/propagationtest"
 )
 
@@ -50,7 +51,7 @@ func parents(r *tracetest.SpanRecorder) func(spanID string) (string, bool) {
 func instrumented(provider trace.TracerProvider) propagationtest.Service {
 	options := []otelhttp.Option{
 		otelhttp.WithTracerProvider(provider),
-		otelhttp.WithPropagators(propagation.Propagator{}),
+		otelhttp.WithPropagators(otelprop.Propagator{}),
 	}
 	return propagationtest.Service{Handler: func(upstream string, client *http.Client) http.Handler {
 		client.Transport = otelhttp.NewTransport(client.Transport, options...)

@@ -10,10 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/contrib/propagators/b3"
-	otelprop "go.opentelemetry.io/otel/propagation"
+	otelpropagation "go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/tracebaton/tracebaton/propagation"
+	"github.com/tracebaton/tracebaton/propagation/otelprop"
 )
 
 // costs are the cases in which this library and contrib/b3 are compared, each
@@ -21,7 +21,7 @@ import (
 var costs = []struct {
 	name    string
 	in      []string
-	contrib otelprop.TextMapPropagator
+	contrib otelpropagation.TextMapPropagator
 }{
 	{"several headers", walkthrough(), b3.New(b3.WithInjectEncoding(b3.B3MultipleHeader))},
 	{"one header", []string{requestID, otSpan, "b3: " + traceID + "-" + spanID + "-1-" + parentID}, b3.New()},
@@ -34,9 +34,9 @@ func TestExtractAndInjectAllocateNoMoreThanContribs(t *testing.T) {
 	for _, c := range costs {
 		for _, s := range sdks {
 			t.Run(c.name+", "+s.name, func(t *testing.T) {
-				allocs := func(p otelprop.TextMapPropagator) float64 {
+				allocs := func(p otelpropagation.TextMapPropagator) float64 {
 					provider, _ := s.provider(t)
-					in := otelprop.HeaderCarrier(headers(c.in...))
+					in := otelpropagation.HeaderCarrier(headers(c.in...))
 					ctx, server := provider.Tracer("test").Start(p.Extract(context.Background(), in), "serve", trace.WithSpanKind(trace.SpanKindServer))
 					defer server.End()
 					ctx, client := provider.Tracer("test").Start(ctx, "call", trace.WithSpanKind(trace.SpanKindClient))
@@ -50,7 +50,7 @@ func TestExtractAndInjectAllocateNoMoreThanContribs(t *testing.T) {
 						for name, values := range out {
 							sent[name] = values
 						}
-						p.Inject(ctx, otelprop.HeaderCarrier(sent))
+						p.Inject(ctx, otelpropagation.HeaderCarrier(sent))
 					})
 					if len(c.in) > 0 {
 						require.True(t, trace.SpanContextFromContext(extracted).IsRemote(), "nothing was extracted")
@@ -58,7 +58,7 @@ func TestExtractAndInjectAllocateNoMoreThanContribs(t *testing.T) {
 					}
 					return n
 				}
-				ours, theirs := allocs(propagation.Propagator{}), allocs(c.contrib)
+				ours, theirs := allocs(otelprop.Propagator{}), allocs(c.contrib)
 				t.Logf("ours %v, contrib's %v", ours, theirs)
 				assert.LessOrEqual(t, ours, theirs)
 			})
@@ -85,10 +85,10 @@ func BenchmarkOtelhttp(b *testing.B) {
 		for _, s := range sdks {
 			for _, p := range []struct {
 				name       string
-				propagator otelprop.TextMapPropagator
+				propagator otelpropagation.TextMapPropagator
 			}{
-				{"none", otelprop.NewCompositeTextMapPropagator()},
-				{"tracebaton", propagation.Propagator{}},
+				{"none", otelpropagation.NewCompositeTextMapPropagator()},
+				{"tracebaton", otelprop.Propagator{}},
 				{"contrib", c.contrib},
 			} {
 				b.Run(c.name+"/"+s.name+"/"+p.name, func(b *testing.B) {

@@ -33,6 +33,7 @@ require (
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.30.0 // indirect
 	github.com/pkg/errors v0.9.1 // indirect
+	github.com/tracebaton/tracebaton/propagation/otelprop v0.0.0
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel/exporters/otlp/otlptrace v1.47.0 // indirect
 	go.opentelemetry.io/otel/log v1.47.0 // indirect
@@ -45,3 +46,5 @@ require (
 )
 
 replace github.com/tracebaton/tracebaton => ../
+
+replace github.com/tracebaton/tracebaton/propagation/otelprop => ../propagation/otelprop

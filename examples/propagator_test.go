@@ -11,16 +11,17 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/contrib/propagators/b3"
 	"go.opentelemetry.io/otel/baggage"
-	otelprop "go.opentelemetry.io/otel/propagation"
+	otelpropagation "go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tracebaton/tracebaton/middleware"
 	"github.com/tracebaton/tracebaton/propagation"
+	"github.com/tracebaton/tracebaton/propagation/otelprop"
 )
 
 var (
-	b3First  = propagation.Propagator{}
-	w3cFirst = propagation.Propagator{Families: propagation.Of(propagation.RequestID, propagation.W3C, propagation.B3, propagation.OTSpanContext)}
+	b3First  = otelprop.Propagator{}
+	w3cFirst = otelprop.Propagator{Families: propagation.Of(propagation.RequestID, propagation.W3C, propagation.B3, propagation.OTSpanContext)}
 )
 
 // inbound is what a service may be called with, by what is special about it.
@@ -70,7 +71,7 @@ func TestWithoutASampledSpanWhatCameInGoesOutByteForByte(t *testing.T) {
 			if s.sampler != nil && !saysSomething(in) {
 				continue
 			}
-			for order, p := range map[string]propagation.Propagator{
+			for order, p := range map[string]otelprop.Propagator{
 				"B3 first": b3First, "W3C first": w3cFirst,
 				"with an Encoding": {Encoding: b3.B3SingleHeader | b3.B3MultipleHeader},
 			} {
@@ -318,7 +319,7 @@ func TestASampledSpanIsTheParentOfTheCallInTheFormatsThatCame(t *testing.T) {
 		},
 		{
 			name:  "a family that is not in the list is neither read nor written",
-			hop:   hop{sampling: always, propagator: propagation.Propagator{Families: propagation.Of(propagation.W3C)}},
+			hop:   hop{sampling: always, propagator: otelprop.Propagator{Families: propagation.Of(propagation.W3C)}},
 			in:    multi(otherTrace, otherSpan, sampled, traceparent),
 			want:  []string{"traceparent: 00-" + traceID + "-" + span2 + "-01"},
 			spans: below,
@@ -346,7 +347,7 @@ func TestANewTraceIsWrittenInOneFormatWhereNoneCame(t *testing.T) {
 		},
 		{
 			name: "nothing where neither is in the list",
-			hop:  hop{sampling: always, propagator: propagation.Propagator{Families: propagation.Of(propagation.RequestID)}},
+			hop:  hop{sampling: always, propagator: otelprop.Propagator{Families: propagation.Of(propagation.RequestID)}},
 			in:   []string{requestID}, want: []string{requestID}, spans: root,
 		},
 		{
@@ -414,8 +415,8 @@ func TestSamplingAloneTravelsUnlessASpanIsSampledHere(t *testing.T) {
 }
 
 func TestADecisionIsRelayedBesideAParentThatAnotherPropagatorFound(t *testing.T) {
-	both := otelprop.NewCompositeTextMapPropagator(
-		propagation.Propagator{Families: propagation.Of(propagation.RequestID, propagation.B3)}, otelprop.TraceContext{})
+	both := otelpropagation.NewCompositeTextMapPropagator(
+		otelprop.Propagator{Families: propagation.Of(propagation.RequestID, propagation.B3)}, otelpropagation.TraceContext{})
 	for _, s := range unsampled[:2] {
 		for _, decision := range []string{deny, "b3: 0", debug} {
 			in := []string{requestID, decision, traceparent}
@@ -427,7 +428,7 @@ func TestADecisionIsRelayedBesideAParentThatAnotherPropagatorFound(t *testing.T)
 func TestTheEncodingIsThatOfSpansStartedHere(t *testing.T) {
 	single, both := []string{"b3: " + traceID + "-" + span2 + "-1"}, multi(traceID, span2, sampled, "b3: "+traceID+"-"+span2+"-1")
 	encoding := func(e b3.Encoding) hop {
-		return hop{sampling: always, propagator: propagation.Propagator{Encoding: e}}
+		return hop{sampling: always, propagator: otelprop.Propagator{Encoding: e}}
 	}
 	check(t, []row{
 		{
@@ -595,7 +596,7 @@ func TestNestedInstrumentationSendsTheInnermostSpan(t *testing.T) {
 		},
 		{
 			name: "a client's transport twice, and an Encoding",
-			hop:  hop{sampling: always, propagator: propagation.Propagator{Encoding: b3.B3SingleHeader}, nested: [2]bool{false, true}},
+			hop:  hop{sampling: always, propagator: otelprop.Propagator{Encoding: b3.B3SingleHeader}, nested: [2]bool{false, true}},
 			in:   walkthrough(), want: lines(requestID, otSpan, "b3: "+traceID+"-"+span3+"-1"),
 			spans: []string{"server 1 below inbound", "client 2 below server 1", "client 3 below client 2"},
 		},
@@ -609,7 +610,7 @@ func TestNestedInstrumentationSendsTheInnermostSpan(t *testing.T) {
 		{
 			name: "a server's handler twice within Relay, with fewer families",
 			hop: hop{
-				sampling: always, propagator: propagation.Propagator{Families: propagation.Of(propagation.B3)}, nested: [2]bool{true, false},
+				sampling: always, propagator: otelprop.Propagator{Families: propagation.Of(propagation.B3)}, nested: [2]bool{true, false},
 				relay: middleware.Relay(propagation.Istio().With(propagation.Custom("end-user"))),
 			},
 			in: append(walkthrough(), endUser), want: lines(requestID, otSpan, endUser, multi(traceID, span3, sampled)),
@@ -677,7 +678,7 @@ func TestAFilteredRequestIsRelayedByRelayOutsideAndTransportInside(t *testing.T)
 }
 
 func TestAPropagatorThatMustStayAndRelayKeepATraceEach(t *testing.T) {
-	theirs := hop{sampling: always, propagator: otelprop.TraceContext{}, relay: middleware.Relay(propagation.Istio())}
+	theirs := hop{sampling: always, propagator: otelpropagation.TraceContext{}, relay: middleware.Relay(propagation.Istio())}
 	silent := theirs
 	silent.sampling = noSDK
 	check(t, []row{
@@ -707,7 +708,7 @@ func TestWhatRelayKeepsOutsideANarrowerPropagatorReachesTransport(t *testing.T) 
 			if s.sampler != nil && name != "Istio's" {
 				continue
 			}
-			h := hop{sampling: s, propagator: propagation.Propagator{Families: f}, relay: middleware.Relay(propagation.Istio().With(propagation.Custom("end-user")))}
+			h := hop{sampling: s, propagator: otelprop.Propagator{Families: f}, relay: middleware.Relay(propagation.Istio().With(propagation.Custom("end-user")))}
 			for _, order := range stacked {
 				t.Run(name+", "+s.name+", "+order.name, func(t *testing.T) {
 					got, spans := h.run(t, order, in)
@@ -719,7 +720,7 @@ func TestWhatRelayKeepsOutsideANarrowerPropagatorReachesTransport(t *testing.T) 
 	}
 	narrow := func(f ...propagation.Family) hop {
 		return hop{
-			sampling: always, propagator: propagation.Propagator{Families: propagation.Of(f...)},
+			sampling: always, propagator: otelprop.Propagator{Families: propagation.Of(f...)},
 			relay: middleware.Relay(propagation.Istio().With(propagation.Custom("end-user"))),
 		}
 	}
@@ -750,7 +751,7 @@ func TestWhatRelayKeepsOutsideANarrowerPropagatorReachesTransport(t *testing.T) 
 }
 
 func TestAStrangersTraceEndsAtAnEdgeOutsideOtelhttp(t *testing.T) {
-	composed := otelprop.NewCompositeTextMapPropagator(b3First, otelprop.Baggage{})
+	composed := otelpropagation.NewCompositeTextMapPropagator(b3First, otelpropagation.Baggage{})
 	in := append(walkthrough(), baggageHeader, traceparent, "tracestate: vendor=1")
 	stranger := middleware.Edge(propagation.Families{}, nil)
 	friend := middleware.Edge(propagation.Families{}, func(*http.Request) bool { return true })
@@ -785,13 +786,13 @@ func TestBaggageGoesBesideTheTrace(t *testing.T) {
 		}
 		return baggage.ContextWithBaggage(ctx, b)
 	}
-	withBaggage := propagation.Propagator{Families: propagation.Istio().With(propagation.Baggage)}
+	withBaggage := otelprop.Propagator{Families: propagation.Istio().With(propagation.Baggage)}
 	var rows []row
-	for name, p := range map[string]otelprop.TextMapPropagator{
-		"Baggage behind":                            otelprop.NewCompositeTextMapPropagator(b3First, otelprop.Baggage{}),
-		"Baggage before":                            otelprop.NewCompositeTextMapPropagator(otelprop.Baggage{}, b3First),
-		"Baggage behind, and among the Families":    otelprop.NewCompositeTextMapPropagator(withBaggage, otelprop.Baggage{}),
-		"Baggage before, and among the Families":    otelprop.NewCompositeTextMapPropagator(otelprop.Baggage{}, withBaggage),
+	for name, p := range map[string]otelpropagation.TextMapPropagator{
+		"Baggage behind":                            otelpropagation.NewCompositeTextMapPropagator(b3First, otelpropagation.Baggage{}),
+		"Baggage before":                            otelpropagation.NewCompositeTextMapPropagator(otelpropagation.Baggage{}, b3First),
+		"Baggage behind, and among the Families":    otelpropagation.NewCompositeTextMapPropagator(withBaggage, otelpropagation.Baggage{}),
+		"Baggage before, and among the Families":    otelpropagation.NewCompositeTextMapPropagator(otelpropagation.Baggage{}, withBaggage),
 		"Baggage among the Families and not beside": withBaggage,
 	} {
 		for _, s := range unsampled {
@@ -804,7 +805,7 @@ func TestBaggageGoesBesideTheTrace(t *testing.T) {
 				hop:  hop{sampling: always, propagator: p, relay: middleware.Relay(propagation.Istio().With(propagation.Baggage))},
 				in:   in, want: exported, spans: below,
 			})
-		if p != otelprop.TextMapPropagator(withBaggage) {
+		if p != otelpropagation.TextMapPropagator(withBaggage) {
 			rows = append(rows, row{
 				name: name + ", changed on the way",
 				hop:  hop{sampling: always, propagator: p, handle: change, relay: middleware.Relay(propagation.Istio().With(propagation.Baggage))},
@@ -940,7 +941,7 @@ func TestMessagesCarryLowerCaseNamesAndFirstValues(t *testing.T) {
 	for _, c := range []struct {
 		name       string
 		sampling   sampling
-		propagator propagation.Propagator
+		propagator otelprop.Propagator
 		in         map[string]string
 		want       map[string]string
 	}{
@@ -970,12 +971,12 @@ func TestMessagesCarryLowerCaseNamesAndFirstValues(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			provider, exporter := c.sampling.provider(t)
-			ctx := c.propagator.Extract(context.Background(), otelprop.MapCarrier(c.in))
+			ctx := c.propagator.Extract(context.Background(), otelpropagation.MapCarrier(c.in))
 			ctx, span := provider.Tracer("test").Start(ctx, "publish", trace.WithSpanKind(trace.SpanKindProducer))
-			out := otelprop.MapCarrier{}
+			out := otelpropagation.MapCarrier{}
 			c.propagator.Inject(ctx, out)
 			span.End()
-			assert.Equal(t, otelprop.MapCarrier(c.want), out)
+			assert.Equal(t, otelpropagation.MapCarrier(c.want), out)
 			for _, edge := range tree(exporter.GetSpans()) {
 				assert.NotContains(t, edge, "phantom")
 			}
@@ -985,16 +986,16 @@ func TestMessagesCarryLowerCaseNamesAndFirstValues(t *testing.T) {
 	t.Run("what a message says already is replaced by a sampled span's and kept otherwise", func(t *testing.T) {
 		for _, c := range []struct {
 			sampling sampling
-			want     otelprop.MapCarrier
+			want     otelpropagation.MapCarrier
 		}{
-			{always, otelprop.MapCarrier{"x-request-id": "mine", "x-b3-traceid": traceID, "x-b3-spanid": span1, "x-b3-sampled": "1"}},
-			{never, otelprop.MapCarrier{"x-request-id": "mine", "x-b3-traceid": otherTrace, "x-b3-spanid": otherSpan}},
-			{noSDK, otelprop.MapCarrier{"x-request-id": "mine", "x-b3-traceid": otherTrace, "x-b3-spanid": otherSpan}},
+			{always, otelpropagation.MapCarrier{"x-request-id": "mine", "x-b3-traceid": traceID, "x-b3-spanid": span1, "x-b3-sampled": "1"}},
+			{never, otelpropagation.MapCarrier{"x-request-id": "mine", "x-b3-traceid": otherTrace, "x-b3-spanid": otherSpan}},
+			{noSDK, otelpropagation.MapCarrier{"x-request-id": "mine", "x-b3-traceid": otherTrace, "x-b3-spanid": otherSpan}},
 		} {
 			provider, _ := c.sampling.provider(t)
-			ctx := b3First.Extract(context.Background(), otelprop.HeaderCarrier(headers(walkthrough()[:5]...)))
+			ctx := b3First.Extract(context.Background(), otelpropagation.HeaderCarrier(headers(walkthrough()[:5]...)))
 			ctx, span := provider.Tracer("test").Start(ctx, "publish")
-			out := otelprop.MapCarrier{"x-request-id": "mine", "x-b3-traceid": otherTrace, "x-b3-spanid": otherSpan}
+			out := otelpropagation.MapCarrier{"x-request-id": "mine", "x-b3-traceid": otherTrace, "x-b3-spanid": otherSpan}
 			b3First.Inject(ctx, out)
 			span.End()
 			assert.Equal(t, c.want, out, c.sampling.name)
@@ -1002,9 +1003,9 @@ func TestMessagesCarryLowerCaseNamesAndFirstValues(t *testing.T) {
 	})
 
 	t.Run("of a repeated header the first value", func(t *testing.T) {
-		ctx := b3First.Extract(context.Background(), otelprop.HeaderCarrier(headers("x-request-id: a", "x-request-id: b", traceparent)))
-		out := otelprop.MapCarrier{}
+		ctx := b3First.Extract(context.Background(), otelpropagation.HeaderCarrier(headers("x-request-id: a", "x-request-id: b", traceparent)))
+		out := otelpropagation.MapCarrier{}
 		b3First.Inject(ctx, out)
-		assert.Equal(t, otelprop.MapCarrier{"x-request-id": "a", "traceparent": "00-" + traceID + "-" + spanID + "-01"}, out)
+		assert.Equal(t, otelpropagation.MapCarrier{"x-request-id": "a", "traceparent": "00-" + traceID + "-" + spanID + "-01"}, out)
 	})
 }

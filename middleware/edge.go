@@ -1,40 +1,132 @@
 package middleware
 
 import (
+	"fmt"
+	"maps"
 	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/tracebaton/tracebaton/propagation"
 )
 
+// Peer reports whether the sender of an incoming request is believed, for
+// [Edge]. It is asked for every request, and must judge it by what its sender
+// cannot choose: the certificate in TLS that the server has verified, the
+// listener it came by, or RemoteAddr where no proxy, and so no sidecar, stands
+// in between. Headers such as X-Forwarded-For, and the Host, are the sender's
+// own.
+type Peer func(in *http.Request) bool
+
+// Peers returns a Peer that believes those whose RemoteAddr is one of the
+// addresses (10.1.2.3) or in one of the ranges (10.0.0.0/8). It is for a
+// listener that clients reach directly: behind a proxy, every request has the
+// proxy's address, and behind a sidecar a loopback one. Peers() believes nobody.
+//
+// Peers panics, so that it shows when the program starts, if a prefix is
+// neither.
+func Peers(prefixes ...string) Peer {
+	var ranges []netip.Prefix
+	for _, p := range prefixes {
+		prefix, ok := parsePrefix(p)
+		if !ok {
+			panic(fmt.Sprintf("middleware: %q is not a peer; use an address or a range such as 10.0.0.0/8", p))
+		}
+		ranges = append(ranges, prefix)
+	}
+	return func(in *http.Request) bool {
+		addr, err := netip.ParseAddrPort(in.RemoteAddr)
+		return err == nil && contains(ranges, addr.Addr())
+	}
+}
+
 // Edge returns middleware for a service that requests reach from outside the
-// mesh: it drops the trace headers of those that accept does not vouch for, so
-// that a stranger joins no trace, decides no sampling and sends no baggage. A nil
-// accept vouches for nobody. Dropped are the headers of f, of every family of
-// package propagation and some that order tracing (see [propagation.Families.Strip]);
-// what others your services know must be in f.
+// mesh: it makes strangers of those that accept does not vouch for, so that
+// they join no trace, decide no sampling and send no baggage. A nil accept
+// vouches for nobody.
 //
 //	families := propagation.Istio().With(propagation.Custom("end-user"))
 //	h := middleware.Edge(families, fromMesh)(middleware.Relay(families)(mux))
 //
+// Edge drops the headers of f; those of every family of package propagation,
+// baggage included, whether f has it or not; what orders Envoy or a Jaeger
+// client to trace (x-envoy-force-trace, x-client-trace-id, jaeger-debug-id);
+// and what else is known of tracers: jaeger-baggage, uberctx-*,
+// ot-tracer-traceid, ot-tracer-spanid, ot-tracer-sampled, ot-baggage-*,
+// elastic-apm-traceparent. A name with underscores for hyphens, which CGI and
+// WSGI take for the same, is dropped too. Headers of other tracers that your
+// services know must be in f. It also drops what an outer [Relay] has put into
+// the context.
+//
 // Put it outside everything that reads the headers: Relay, OpenTelemetry's
 // handlers, a reverse proxy.
 //
-// accept is asked for every request and must judge it by what its sender cannot
-// choose: the certificate in r.TLS that the server has verified, the listener it
-// came by, or r.RemoteAddr where no proxy, and so no sidecar, stands in between.
-// Headers such as X-Forwarded-For, and the Host, are the sender's own; [Internal]
-// and [Hosts] judge where a request goes, and tell nothing of where it is from.
-//
 // Behind a gateway of Envoy's, drop the headers there: it makes a span of its
 // own before the service is asked.
-func Edge(f propagation.Families, accept func(*http.Request) bool) func(http.Handler) http.Handler {
+func Edge(f propagation.Families, accept Peer) func(http.Handler) http.Handler {
+	dropped := nameSet(f.Names())
+	drops := func(name string) bool {
+		name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+		return dropped[name] || strangers[name] || hasPrefixFold(name, "uberctx-") || hasPrefixFold(name, "ot-baggage-")
+	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if accept != nil && accept(r) {
 				next.ServeHTTP(w, r)
 				return
 			}
-			serve(next, w, r, f.Strip(r))
+			serve(next, w, r, strip(r, drops))
 		})
 	}
+}
+
+// strip returns r without the headers that drops names and without a snapshot
+// in its context, or r itself, at no allocation, if it has neither.
+func strip(r *http.Request, drops func(name string) bool) *http.Request {
+	n, carried := 0, 0
+	for name := range r.Header {
+		if drops(name) {
+			n++
+		}
+	}
+	for range propagation.FromContext(r.Context()).All() {
+		carried++
+	}
+	if n+carried == 0 {
+		return r
+	}
+	in := r.WithContext(propagation.NewContext(r.Context(), propagation.Headers{}))
+	in.Header = make(http.Header, len(r.Header)-n)
+	for name, values := range r.Header {
+		if !drops(name) {
+			in.Header[name] = slices.Clip(values)
+		}
+	}
+	return in
+}
+
+// traceHeaders are the headers of all families of package propagation.
+var traceHeaders = nameSet(propagation.Of(propagation.RequestID, propagation.B3, propagation.W3C, propagation.OTSpanContext,
+	propagation.Baggage, propagation.Datadog, propagation.SkyWalking, propagation.GoogleCloud,
+	propagation.GRPCTraceBin, propagation.XRay, propagation.Jaeger).Names())
+
+// strangers are what a sender that is not believed must not send: all
+// families, what Envoy and the Jaeger clients take for an order to trace,
+// and the headers of tracers that have no family.
+var strangers = nameSet(append(slices.Collect(maps.Keys(traceHeaders)),
+	"x-envoy-force-trace", "x-client-trace-id", "jaeger-debug-id", "jaeger-baggage",
+	"ot-tracer-traceid", "ot-tracer-spanid", "ot-tracer-sampled", "elastic-apm-traceparent"))
+
+// nameSet returns the names in canonical form.
+func nameSet(names []string) map[string]bool {
+	set := make(map[string]bool)
+	for _, name := range names {
+		set[http.CanonicalHeaderKey(name)] = true
+	}
+	return set
+}
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }

@@ -12,8 +12,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/go-chi/chi/v5"
-
 	"github.com/tracebaton/tracebaton/middleware"
 	"github.com/tracebaton/tracebaton/propagation"
 )
@@ -75,20 +73,6 @@ func Example() {
 	// x-request-id: 5c1e3d0d
 	// x-b3-traceid: 463ac35c9f6413ad
 	// x-b3-sampled: 1
-}
-
-// With chi, Relay is a middleware like any other. A header of the
-// application's own, by which the mesh routes, is relayed beside the trace.
-func ExampleRelay_chi() {
-	r := chi.NewRouter()
-	r.Use(middleware.Relay(propagation.Istio().With(propagation.Custom("end-user"))))
-	r.Get("/", func(w http.ResponseWriter, r *http.Request) {
-		headers := propagation.FromContext(r.Context())
-		fmt.Fprintln(w, headers.Get("x-request-id"), headers.Get("end-user"))
-	})
-
-	call(r, "x-request-id: 5c1e3d0d", "end-user: jason")
-	// Output: 5c1e3d0d jason
 }
 
 // Every log line of a request names it, so that it can be found from the
@@ -175,7 +159,7 @@ func ExampleTransport_copyLoop() {
 func ExampleTransport_insideOnly() {
 	client := &http.Client{Transport: &middleware.Transport{
 		Base:  roundTripFunc(printRequestID),
-		Match: middleware.Internal,
+		Match: middleware.Internal(),
 	}}
 	h := middleware.Relay(propagation.Istio())(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		for _, to := range []string{"http://ratings:9080/", "http://10.0.0.7/", "https://api.example.com/"} {
@@ -198,7 +182,7 @@ func printRequestID(r *http.Request) (*http.Response, error) {
 
 func ExampleHosts() {
 	corp := middleware.Hosts("reviews.prod", "*.corp.example.com")
-	match := func(r *http.Request) bool { return middleware.Internal(r) || corp(r) }
+	match := func(r *http.Request) bool { return middleware.Internal()(r) || corp(r) }
 	for _, to := range []string{"http://ratings/", "http://reviews.prod/", "http://pay.corp.example.com/", "http://example.com/"} {
 		r, _ := http.NewRequest(http.MethodGet, to, nil)
 		fmt.Println(to, match(r))

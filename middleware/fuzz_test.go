@@ -63,10 +63,10 @@ func FuzzInternal(f *testing.F) {
 	f.Add("reviews.prod.svc.cluster.local:9080")
 	f.Fuzz(func(t *testing.T, host string) {
 		r := &http.Request{URL: &url.URL{Scheme: "http", Host: host}}
-		inside := middleware.Internal(r)
+		inside := middleware.Internal()(r)
 		if utf8.ValidString(host) {
 			for why, other := range otherwise(r) {
-				assert.Equal(t, inside, middleware.Internal(other), "%q, %s: %q", host, why, other.URL.Host)
+				assert.Equal(t, inside, middleware.Internal()(other), "%q, %s: %q", host, why, other.URL.Host)
 			}
 		}
 		to, ok := dialed(r)

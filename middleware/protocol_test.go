@@ -85,10 +85,12 @@ func (p protocol) chain(t *testing.T, upstream http.Handler) (string, *http.Clie
 	front, transport2 := p.serve(t, middleware.Relay(propagation.Istio())(&httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(to)
-			// Only what the context has can reach the upstream.
+			// Only what the context has can reach the upstream, in a call
+			// that is not a forwarded request.
 			for name := range walkthrough() {
 				r.Out.Header.Del(name)
 			}
+			r.Out.RequestURI = ""
 		},
 		Transport: &middleware.Transport{Base: transport},
 		ErrorLog:  log.New(io.Discard, "", 0),
@@ -181,7 +183,9 @@ func TestRequestsOverHTTP2RunAtOnceAndKeepTheirOwnHeaders(t *testing.T) {
 			}))
 			var calls sync.WaitGroup
 			for i := range n {
-				calls.Go(func() {
+				calls.Add(1)
+				go func() {
+					defer calls.Done()
 					in := walkthrough()
 					in.Set("x-request-id", fmt.Sprint("request ", i))
 					ctx, cancel := context.WithTimeout(serving(in), patience)
@@ -198,7 +202,7 @@ func TestRequestsOverHTTP2RunAtOnceAndKeepTheirOwnHeaders(t *testing.T) {
 					assert.NoError(t, errors.Join(err, res.Body.Close()))
 					assert.Equal(t, 2, res.ProtoMajor)
 					assert.Equal(t, in.Get("x-request-id"), string(b))
-				})
+				}()
 			}
 			calls.Wait()
 		})

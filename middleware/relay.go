@@ -14,8 +14,8 @@ import (
 // brings none of the headers passes through as it is, at no allocation.
 //
 // The handler gets a copy of the request, which trailers reach as well. Its
-// pattern and its multipart form are known outside afterwards; path values are
-// not.
+// pattern and its multipart form are known outside once the handler returns,
+// unless the request's context is done by then; path values are not.
 //
 // Put it outside everything that makes calls or logs; of two Relays inside
 // each other, each adds its own families.
@@ -39,11 +39,26 @@ func serve(next http.Handler, w http.ResponseWriter, r, in *http.Request) {
 			r.Trailer = make(http.Header)
 			in.Trailer = r.Trailer
 		}
-		// Those outside see r: net/http's server removes the temporary files
-		// of its form, and telemetry names its span by its pattern.
+		form := r.MultipartForm
 		defer func() {
-			r.Pattern = in.Pattern
-			r.MultipartForm = in.MultipartForm
+			switch {
+			case r.Context().Err() != nil:
+				// An outer middleware may have given up on the handler, and
+				// the server may be at r already. The temporary files of the
+				// form are nobody else's.
+				if in.MultipartForm != form && in.MultipartForm != nil {
+					_ = in.MultipartForm.RemoveAll()
+				}
+			default:
+				// Those outside see r: net/http's server removes the files of
+				// its form, and telemetry names its span by its pattern.
+				if in.Pattern != r.Pattern {
+					r.Pattern = in.Pattern
+				}
+				if in.MultipartForm != form {
+					r.MultipartForm = in.MultipartForm
+				}
+			}
 		}()
 	}
 	next.ServeHTTP(w, in)

@@ -2,6 +2,8 @@ package middleware
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/tracebaton/tracebaton/propagation"
 )
@@ -15,28 +17,87 @@ import (
 // nothing to add. When a client follows a redirect, every hop is judged
 // again.
 //
-//	client := &http.Client{Transport: &middleware.Transport{Match: middleware.Internal}}
+//	client := &http.Client{Transport: &middleware.Transport{Match: middleware.Internal()}}
+//
+// A request that a server received and a [net/http/httputil.ReverseProxy]
+// forwards, which its RequestURI tells, has its headers already. Nothing is
+// added to it, so that what the proxy drops stays dropped, and its empty trace
+// headers are taken out: an Envoy reads an empty b3 or x-b3-sampled as "do not
+// trace". Tests that make requests for a client with [net/http/httptest.NewRequest]
+// must reset RequestURI, as for [http.Client].
+//
+// A Transport may be assigned to http.DefaultTransport. What wraps a Transport
+// without a Base may not: otelhttp.NewTransport(&middleware.Transport{})
+// assigned there calls itself until the stack overflows. Give it the Base
+// http.DefaultTransport had before.
 //
 // A Transport is safe for use by several goroutines as long as its fields are
 // not changed.
 type Transport struct {
-	// Base sends the requests. Nil is http.DefaultTransport.
+	// Base sends the requests. Nil is http.DefaultTransport or, where a
+	// Transport was assigned to that, what this one sends with.
 	Base http.RoundTripper
 
-	// Match decides which requests get the headers, by where they go
-	// (Request.URL) or anything else; it must not change the request. Nil is
-	// all of them, third parties and redirects to them included: set it where
-	// the headers must not leave the cluster, to Internal, to Hosts, or to
-	// your own.
-	Match func(*http.Request) bool
+	// Match decides which requests get the headers. Nil is all of them, third
+	// parties and redirects to them included. Set it to Internal(), to
+	// Hosts(…) or to a function of your own where the headers must not leave
+	// the cluster.
+	//
+	// Where it says no, the request leaves without what came in: a header that
+	// has the values of the context's, as a reverse proxy copies them, is taken
+	// out. Other values are the caller's, and stay.
+	Match Destination
 }
 
 // RoundTrip implements [http.RoundTripper].
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if t.Match == nil || t.Match(r) {
-		r = propagation.FromContext(r.Context()).Outgoing(r)
+	h := propagation.FromContext(r.Context())
+	forwarded := r.RequestURI != ""
+	if t.Match != nil && !t.Match(r) {
+		r = withdraw(r, h)
+	} else if !forwarded {
+		r = h.Outgoing(r)
+	}
+	if forwarded {
+		r = withoutEmpty(r)
 	}
 	return t.base().RoundTrip(r)
+}
+
+// withdraw returns r, or a copy of it, without the headers that have the values
+// of h's.
+func withdraw(r *http.Request, h propagation.Headers) *http.Request {
+	out := r
+	for key, values := range r.Header {
+		if h.Get(key) != "" && slices.Equal(values, h.Values(key)) {
+			out = without(r, out, key)
+		}
+	}
+	return out
+}
+
+// withoutEmpty returns r, or a copy of it, without the headers of any family of
+// package propagation of which all values are empty.
+func withoutEmpty(r *http.Request) *http.Request {
+	out := r
+	for key, values := range r.Header {
+		if traceHeaders[key] && strings.Trim(strings.Join(values, ""), " \t") == "" {
+			out = without(r, out, key)
+		}
+	}
+	return out
+}
+
+// without returns out without the header, and makes a copy where out is still
+// r.
+func without(r, out *http.Request, key string) *http.Request {
+	if out == r {
+		out = new(http.Request)
+		*out = *r
+		out.Header = r.Header.Clone()
+	}
+	delete(out.Header, key)
+	return out
 }
 
 // CloseIdleConnections closes the idle connections of Base, if it keeps any.
@@ -47,9 +108,22 @@ func (t *Transport) CloseIdleConnections() {
 	}
 }
 
+// standard is what sends where http.DefaultTransport is a Transport.
+var standard = http.DefaultTransport
+
 func (t *Transport) base() http.RoundTripper {
-	if t.Base == nil {
-		return http.DefaultTransport
+	if t.Base != nil {
+		return t.Base
 	}
-	return t.Base
+	base := http.DefaultTransport
+	for {
+		wrapped, ok := base.(*Transport)
+		switch {
+		case !ok:
+			return base
+		case wrapped.Base == nil:
+			return standard
+		}
+		base = wrapped.Base
+	}
 }

@@ -73,7 +73,7 @@ func TestTheCallersRequestIsNeverModified(t *testing.T) {
 			assert.Zero(t, testing.AllocsPerRun(100, func() { call(r) }))
 		})
 	}
-	t.Run("where Match says no the very same request is sent", func(t *testing.T) {
+	t.Run("where Match says no and nothing came along the very same request is sent", func(t *testing.T) {
 		transport.Match = func(*http.Request) bool { return false }
 		r := request(serving(walkthrough()), t, "http://httpbin/")
 		call(r)
@@ -102,7 +102,7 @@ func TestEveryHopOfARedirectIsJudgedAgain(t *testing.T) {
 	to, err := url.Parse(srv.URL)
 	require.NoError(t, err)
 	client := &http.Client{Transport: &middleware.Transport{
-		Base: &http.Transport{Proxy: http.ProxyURL(to)}, Match: middleware.Internal,
+		Base: &http.Transport{Proxy: http.ProxyURL(to)}, Match: middleware.Internal(),
 	}}
 	defer client.CloseIdleConnections()
 

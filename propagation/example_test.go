@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
-
-	"go.opentelemetry.io/otel"
-	otelprop "go.opentelemetry.io/otel/propagation"
 
 	"github.com/tracebaton/tracebaton/propagation"
 )
@@ -29,13 +27,14 @@ func Example() {
 	// Output: map[B3:[463ac35c9f6413ad48485a3953bb6124-a2fb4a1d1a96d312-1] X-Request-Id:[5c1e3d0d]]
 }
 
-// For a mesh whose sidecars speak traceparent, W3C is believed first.
+// The order is that of belief, for a service that makes spans of its own.
 func ExampleOf() {
-	families := propagation.Of(propagation.RequestID, propagation.W3C, propagation.B3)
-	otel.SetTextMapPropagator(propagation.Propagator{Families: families})
-	defer otel.SetTextMapPropagator(otelprop.NewCompositeTextMapPropagator())
-	fmt.Println(otel.GetTextMapPropagator().Fields()[:3])
-	// Output: [x-request-id traceparent tracestate]
+	families := propagation.Of(propagation.RequestID, propagation.W3C, propagation.Custom("end-user"))
+	fmt.Println(families)
+	fmt.Println(families.Names())
+	// Output:
+	// RequestID, W3C, Custom(end-user)
+	// [x-request-id traceparent tracestate end-user]
 }
 
 // A mesh that routes by user needs the user's name on every hop.
@@ -48,23 +47,6 @@ func ExampleCustom() {
 	// Output:
 	// x-request-id: 5c1e3d0d
 	// end-user: jason
-}
-
-// With OpenTelemetry, otelhttp and the like do the rest. A service without a
-// span of its own passes on what came in, byte for byte.
-func ExamplePropagator() {
-	otel.SetTextMapPropagator(otelprop.NewCompositeTextMapPropagator(
-		propagation.Propagator{}, otelprop.Baggage{},
-	))
-	defer otel.SetTextMapPropagator(otelprop.NewCompositeTextMapPropagator())
-
-	in := http.Header{"X-Request-Id": {"5c1e3d0d"}, "X-B3-Sampled": {"1"}, "Baggage": {"tenant=7"}}
-	ctx := otel.GetTextMapPropagator().Extract(context.Background(), otelprop.HeaderCarrier(in))
-
-	out := http.Header{}
-	otel.GetTextMapPropagator().Inject(ctx, otelprop.HeaderCarrier(out))
-	fmt.Println(out)
-	// Output: map[Baggage:[tenant=7] X-B3-Sampled:[1] X-Request-Id:[5c1e3d0d]]
 }
 
 // Work that goes on after the response keeps the headers, and nothing else of
@@ -99,15 +81,36 @@ func ExampleHeaders_LogValue() {
 	// Output: {"level":"INFO","msg":"served","trace":{"x-request-id":"5c1e3d0d","b3":"0"}}
 }
 
-// The headers of a message, or gRPC metadata, are written in lower case.
-func ExampleHeaders_All() {
-	headers := propagation.Istio().Extract(http.Header{"X-Request-Id": {"5c1e3d0d"}, "B3": {"0"}})
+// The headers of a message are written in lower case, and read in any.
+func ExampleFamilies_Collect() {
+	families := propagation.Istio()
+	headers := families.Extract(http.Header{"X-Request-Id": {"5c1e3d0d"}, "B3": {"0"}})
 	message := map[string]string{}
 	for name, value := range headers.All() {
 		message[name] = value
 	}
 	fmt.Println(message)
-	// Output: map[b3:0 x-request-id:5c1e3d0d]
+
+	ctx := propagation.NewContext(context.Background(), families.Collect(maps.All(message)))
+	fmt.Println(propagation.FromContext(ctx))
+	// Output:
+	// map[b3:0 x-request-id:5c1e3d0d]
+	// [x-request-id=5c1e3d0d b3=0]
+}
+
+// Check says why a header does not travel.
+func ExampleFamilies_Check() {
+	err := propagation.Istio().Check(http.Header{"X-Request-Id": {"5c1e3d0d"}, "X-B3-Traceid": {"463ac35c\x00"}})
+	fmt.Println(err)
+	// Output: B3 is left out: x-b3-traceid has a control character, which no HTTP client sends
+}
+
+// A call that must not join the caller's trace keeps the request ID.
+func ExampleHeaders_Only() {
+	headers := propagation.Istio().Extract(http.Header{"X-Request-Id": {"5c1e3d0d"}, "B3": {"0"}})
+	ctx := propagation.NewContext(context.Background(), headers.Only(propagation.Of(propagation.RequestID)))
+	fmt.Println(propagation.FromContext(ctx))
+	// Output: [x-request-id=5c1e3d0d]
 }
 
 // A client that takes no http.RoundTripper sends the request that Outgoing returns.

@@ -1,22 +1,22 @@
 package propagation
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/textproto"
-	"slices"
 	"strings"
 )
 
 // Family is a set of headers that travel together or not at all: half of one
 // request's headers beside half of another's describe a trace that never was.
-// The zero value has no headers.
+// Two values are equal if they are the same family. The zero value has no
+// headers.
 type Family struct{ *family }
 
 type family struct {
-	// names are canonical, as [net/http.Header] keys are.
-	names []string
-	// private values may say something about the user, and stay out of logs.
-	private bool
+	label  string
+	names  []string // canonical, as keys of a [net/http.Header] are
+	custom bool
 }
 
 // The families that tracers and sidecars speak.
@@ -25,89 +25,58 @@ var (
 	// access logs by it, and keeps in it whether the request is traced, so it
 	// matters even where no other family is used.
 	// See https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers#x-request-id.
-	RequestID = newFamily("x-request-id")
+	RequestID = newFamily("RequestID", "x-request-id")
 
 	// B3 is Zipkin's, what sidecars of Istio's zipkin provider speak: x-b3-traceid,
 	// x-b3-spanid, x-b3-parentspanid, x-b3-sampled, x-b3-flags, and the single
 	// header b3. See https://github.com/openzipkin/b3-propagation.
-	B3 = newFamily("x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags", "b3")
+	B3 = newFamily("B3", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags", "b3")
 
 	// W3C is traceparent and tracestate, what OpenTelemetry and sidecars of
-	// Istio's opentelemetry provider speak. See https://www.w3.org/TR/trace-context/.
-	W3C = newFamily("traceparent", "tracestate")
+	// Istio's opentelemetry provider speak. See https://www.w3.org/TR/trace-context-2/.
+	W3C = newFamily("W3C", "traceparent", "tracestate")
 
 	// OTSpanContext is x-ot-span-context, which Envoy's OpenTracing tracers
 	// and LightStep used.
-	OTSpanContext = newFamily("x-ot-span-context")
+	OTSpanContext = newFamily("OTSpanContext", "x-ot-span-context")
 
 	// Baggage is W3C baggage: data of the application's own, for every service
-	// that the request reaches. It is in no default, because it may say
+	// that the request reaches. No default list has it, because it may say
 	// something about the user and because OpenTelemetry has a propagator for
-	// it; relay it where a service takes no interest in it itself.
+	// it. Relay it where a service does not read it itself.
 	// See https://www.w3.org/TR/baggage/.
-	Baggage = newPrivateFamily("baggage")
+	Baggage = newFamily("Baggage", "baggage")
 
 	// Datadog is x-datadog-trace-id, x-datadog-parent-id,
 	// x-datadog-sampling-priority, x-datadog-origin and x-datadog-tags.
-	Datadog = newFamily("x-datadog-trace-id", "x-datadog-parent-id", "x-datadog-sampling-priority",
+	Datadog = newFamily("Datadog", "x-datadog-trace-id", "x-datadog-parent-id", "x-datadog-sampling-priority",
 		"x-datadog-origin", "x-datadog-tags")
 
 	// SkyWalking is sw8, sw8-correlation and sw8-x.
 	// See https://skywalking.apache.org/docs/main/latest/en/api/x-process-propagation-headers-v3/.
-	SkyWalking = newFamily("sw8", "sw8-correlation", "sw8-x")
+	SkyWalking = newFamily("SkyWalking", "sw8", "sw8-correlation", "sw8-x")
 
 	// GoogleCloud is x-cloud-trace-context.
 	// See https://cloud.google.com/trace/docs/trace-context.
-	GoogleCloud = newFamily("x-cloud-trace-context")
+	GoogleCloud = newFamily("GoogleCloud", "x-cloud-trace-context")
 
 	// GRPCTraceBin is grpc-trace-bin, OpenCensus's binary span context, in base64
-	// as HTTP carries it.
-	GRPCTraceBin = newFamily("grpc-trace-bin")
+	// as HTTP carries it. What is not base64 is left out, because a gRPC peer
+	// refuses the whole call for it.
+	GRPCTraceBin = newFamily("GRPCTraceBin", "grpc-trace-bin")
 
 	// XRay is x-amzn-trace-id.
 	// See https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader.
-	XRay = newFamily("x-amzn-trace-id")
+	XRay = newFamily("XRay", "x-amzn-trace-id")
 
 	// Jaeger is uber-trace-id, which the retired Jaeger clients spoke. Their
 	// baggage (uberctx-*) has no fixed names and is not carried.
-	Jaeger = newFamily("uber-trace-id")
+	Jaeger = newFamily("Jaeger", "uber-trace-id")
 )
 
-// builtin are all families above.
-var builtin = []Family{
+var builtin = newList([]Family{
 	RequestID, B3, W3C, OTSpanContext, Baggage, Datadog, SkyWalking, GoogleCloud, GRPCTraceBin, XRay, Jaeger,
-}
-
-var (
-	every = newTable(builtin)
-
-	// strangers are what a sender that is not trusted must not send: all
-	// families, what Envoy and the Jaeger clients take for an order to trace,
-	// and the headers of tracers that have no family here.
-	strangers = newTable(append(slices.Clone(builtin),
-		newFamily("x-envoy-force-trace", "x-client-trace-id", "jaeger-debug-id", "jaeger-baggage"),
-		newFamily("ot-tracer-traceid", "ot-tracer-spanid", "ot-tracer-sampled", "elastic-apm-traceparent")))
-
-	// strangersBaggage begin the names of headers that hold one item each.
-	strangersBaggage = []string{"uberctx-", "ot-baggage-"}
-)
-
-// The headers of B3 and of W3C by their place in the family.
-const (
-	b3TraceID = iota
-	b3SpanID
-	b3ParentSpanID
-	b3Sampled
-	b3Flags
-	b3Single
-	b3Count
-)
-
-const (
-	w3cTraceparent = iota
-	w3cTracestate
-	w3cCount
-)
+})
 
 // Custom returns a family of the service's own headers, such as the "end-user"
 // that a mesh routes by, or a tenant. Its names travel together or not at all;
@@ -125,6 +94,7 @@ const (
 //
 //   - it describes one connection or one message: hop-by-hop headers, host,
 //     content-*, expect;
+//   - gRPC reserves it: grpc-*, *-bin;
 //   - a proxy sets it itself, or takes it for an instruction: forwarded, via,
 //     x-forwarded-*, x-envoy-*;
 //   - it asks for another answer than the caller expects: range, if-*,
@@ -138,21 +108,23 @@ func Custom(names ...string) Family {
 			panic(fmt.Sprintf("propagation: cannot relay %q as a custom header: %s", name, why))
 		}
 	}
-	return newPrivateFamily(names...)
+	f := newFamily("Custom("+strings.ToLower(strings.Join(names, ", "))+")", names...)
+	f.custom = true
+	return f
 }
 
-func newFamily(names ...string) Family {
+func newFamily(label string, names ...string) Family {
 	canonical := make([]string, len(names))
 	for i, name := range names {
 		canonical[i] = textproto.CanonicalMIMEHeaderKey(name)
 	}
-	return Family{&family{names: canonical}}
+	return Family{&family{label: label, names: canonical}}
 }
 
-func newPrivateFamily(names ...string) Family {
-	f := newFamily(names...)
-	f.private = true
-	return f
+// private reports whether the values of the family's named header may say
+// something about the user, and stay out of logs.
+func (f *family) private(lower string) bool {
+	return f.custom || lower == "baggage" || lower == "sw8-correlation" || lower == "x-datadog-tags"
 }
 
 // forbidden says why a custom header must not have the name, or returns "" if
@@ -162,8 +134,11 @@ func forbidden(name string) string {
 		return "not a header name; use letters, digits and !#$%&'*+-.^_`|~"
 	}
 	name = strings.ToLower(name)
-	if every.index(name) >= 0 {
+	if builtin.headers[name] != nil {
 		return "it belongs to a family of this package, whose headers travel together; add that family"
+	}
+	if strings.HasSuffix(name, "-bin") {
+		return "gRPC reads names that end in -bin as base64, and refuses the call if they are not"
 	}
 	switch name {
 	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "http2-settings":
@@ -180,6 +155,7 @@ func forbidden(name string) string {
 	}
 	for prefix, why := range map[string]string{
 		"content-":     "it describes one message only",
+		"grpc-":        "gRPC reserves it, and it describes one call only",
 		"if-":          "it would change what the upstream answers",
 		"x-envoy-":     "Envoy takes it for an instruction from the caller",
 		"x-forwarded-": "each proxy on the way sets it",
@@ -203,4 +179,37 @@ func validHeaderName(name string) bool {
 		}
 	}
 	return name != ""
+}
+
+// blank reports whether nothing is left of v when net/http has trimmed it.
+// Values that came over HTTP/2 may begin with a space; others do not.
+func blank(v string) bool {
+	return v == "" || (v[0] == ' ' || v[0] == '\t') && strings.Trim(v, " \t") == ""
+}
+
+// sendable reports whether net/http sends v as a header value: no control
+// character but the tab (RFC 9110, section 5.5, and golang.org/x/net/http/httpguts).
+func sendable(v string) bool {
+	for i := range len(v) {
+		if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// isBase64 reports whether v is what gRPC takes for binary metadata: base64,
+// padded or not, of one value or of several joined with commas.
+func isBase64(v string) bool {
+	for part := range strings.SplitSeq(v, ",") {
+		part = strings.Trim(part, " \t")
+		encoding := base64.RawStdEncoding
+		if strings.HasSuffix(part, "=") {
+			encoding = base64.StdEncoding
+		}
+		if _, err := encoding.DecodeString(part); err != nil {
+			return false
+		}
+	}
+	return true
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/openzipkin/zipkin-go/reporter/recorder"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/contrib/propagators/b3"
-	otelprop "go.opentelemetry.io/otel/propagation"
+	otelpropagation "go.opentelemetry.io/otel/propagation"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
@@ -21,6 +21,7 @@ import (
 
 	"github.com/tracebaton/tracebaton/middleware"
 	"github.com/tracebaton/tracebaton/propagation"
+	"github.com/tracebaton/tracebaton/propagation/otelprop"
 	"github.com/tracebaton/tracebaton/propagation/propagationtest"
 )
 
@@ -42,29 +43,29 @@ var (
 var peers = []peer{
 	{
 		name: "Relay and Transport", ours: true,
-		what: "`middleware.Relay` and `middleware.Transport` with `Match: middleware.Internal`; promises Istio's families, and to keep them inside",
+		what: "`middleware.Relay` and `middleware.Transport` with `Match: middleware.Internal()`; promises Istio's families, and to keep them inside",
 		service: func() propagationtest.Service {
 			s := wrapped(propagation.Istio(), middleware.Relay(propagation.Istio()), func(base http.RoundTripper) http.RoundTripper {
-				return &middleware.Transport{Base: base, Match: middleware.Internal}
+				return &middleware.Transport{Base: base, Match: middleware.Internal()}
 			})
-			s.Match = middleware.Internal
+			s.Match = middleware.Internal()
 			return s
 		},
 	},
 	{
 		name: "Propagator, no SDK", ours: true,
-		what:    "otelhttp with `propagation.Propagator{}` and no SDK; promises Istio's families",
-		service: func() propagationtest.Service { return unsampled(propagation.Istio(), propagation.Propagator{}) },
+		what:    "otelhttp with `otelprop.Propagator{}` and no SDK; promises Istio's families",
+		service: func() propagationtest.Service { return unsampled(propagation.Istio(), otelprop.Propagator{}) },
 	},
 	{
 		name: "Propagator, SDK drops", ours: true,
 		what:    "the same with an SDK that samples nothing",
-		service: func() propagationtest.Service { return dropped(propagation.Istio(), propagation.Propagator{}) },
+		service: func() propagationtest.Service { return dropped(propagation.Istio(), otelprop.Propagator{}) },
 	},
 	{
 		name: "Propagator, SDK", ours: true,
 		what:    "the same with an SDK that samples",
-		service: func() propagationtest.Service { return sampled(propagation.Istio(), propagation.Propagator{}) },
+		service: func() propagationtest.Service { return sampled(propagation.Istio(), otelprop.Propagator{}) },
 	},
 	{
 		name:    "contrib b3, no SDK",
@@ -84,17 +85,17 @@ var peers = []peer{
 	{
 		name:    "TraceContext, no SDK",
 		what:    "otelhttp with OpenTelemetry's own TraceContext and no SDK; promises W3C",
-		service: func() propagationtest.Service { return unsampled(onlyW3C, otelprop.TraceContext{}) },
+		service: func() propagationtest.Service { return unsampled(onlyW3C, otelpropagation.TraceContext{}) },
 	},
 	{
 		name:    "TraceContext, SDK drops",
 		what:    "the same with an SDK that samples nothing",
-		service: func() propagationtest.Service { return dropped(onlyW3C, otelprop.TraceContext{}) },
+		service: func() propagationtest.Service { return dropped(onlyW3C, otelpropagation.TraceContext{}) },
 	},
 	{
 		name:    "TraceContext, SDK",
 		what:    "the same with an SDK that samples",
-		service: func() propagationtest.Service { return sampled(onlyW3C, otelprop.TraceContext{}) },
+		service: func() propagationtest.Service { return sampled(onlyW3C, otelpropagation.TraceContext{}) },
 	},
 	{
 		name:    "zipkin-go",
@@ -146,7 +147,7 @@ func fetch(upstream string, client *http.Client, headers func(out, in http.Heade
 	})
 }
 
-func instrumented(f propagation.Families, p otelprop.TextMapPropagator, provider trace.TracerProvider) propagationtest.Service {
+func instrumented(f propagation.Families, p otelpropagation.TextMapPropagator, provider trace.TracerProvider) propagationtest.Service {
 	options := []otelhttp.Option{otelhttp.WithTracerProvider(provider), otelhttp.WithPropagators(p)}
 	return wrapped(f, func(next http.Handler) http.Handler {
 		return otelhttp.NewHandler(next, "fetch", options...)
@@ -155,17 +156,17 @@ func instrumented(f propagation.Families, p otelprop.TextMapPropagator, provider
 	})
 }
 
-func unsampled(f propagation.Families, p otelprop.TextMapPropagator) propagationtest.Service {
+func unsampled(f propagation.Families, p otelpropagation.TextMapPropagator) propagationtest.Service {
 	return instrumented(f, p, noop.NewTracerProvider())
 }
 
-func dropped(f propagation.Families, p otelprop.TextMapPropagator) propagationtest.Service {
+func dropped(f propagation.Families, p otelpropagation.TextMapPropagator) propagationtest.Service {
 	s := instrumented(f, p, sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample())))
 	s.Spans = propagationtest.DroppedSpans
 	return s
 }
 
-func sampled(f propagation.Families, p otelprop.TextMapPropagator) propagationtest.Service {
+func sampled(f propagation.Families, p otelpropagation.TextMapPropagator) propagationtest.Service {
 	spans := tracetest.NewSpanRecorder()
 	s := instrumented(f, p, sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)))
 	s.Spans = propagationtest.OwnSpans

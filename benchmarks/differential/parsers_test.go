@@ -7,10 +7,11 @@ import (
 
 	zipkin "github.com/openzipkin/zipkin-go/propagation/b3"
 	contrib "go.opentelemetry.io/contrib/propagators/b3"
-	otelprop "go.opentelemetry.io/otel/propagation"
+	otelpropagation "go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tracebaton/tracebaton/propagation"
+	"github.com/tracebaton/tracebaton/propagation/otelprop"
 )
 
 // meaning is what a parser takes B3 headers for. OpenTelemetry's span context
@@ -24,7 +25,7 @@ type meaning struct {
 }
 
 var (
-	tracebaton = propagation.Propagator{Families: propagation.Of(propagation.B3)}
+	tracebaton = otelprop.Propagator{Families: propagation.Of(propagation.B3)}
 	contribB3  = contrib.New(contrib.WithInjectEncoding(contrib.B3MultipleHeader))
 )
 
@@ -42,17 +43,17 @@ func joins(sc trace.SpanContext) (m meaning) {
 // asTracebaton is what this library's propagator makes of h, as far as a
 // service notices: the parent of its spans, and what it sends on.
 func asTracebaton(h http.Header) meaning {
-	ctx := tracebaton.Extract(context.Background(), otelprop.HeaderCarrier(h))
+	ctx := tracebaton.Extract(context.Background(), otelpropagation.HeaderCarrier(h))
 	parent := trace.SpanContextFromContext(ctx)
 	m := joins(parent)
 	out := http.Header{}
 	if m.trace == "" {
-		tracebaton.Inject(ctx, otelprop.HeaderCarrier(out))
+		tracebaton.Inject(ctx, otelpropagation.HeaderCarrier(out))
 		m.alone = alone(out)
 		return m
 	}
 	own := trace.NewSpanContext(trace.SpanContextConfig{TraceID: parent.TraceID(), SpanID: trace.SpanID{1}, TraceFlags: trace.FlagsSampled})
-	tracebaton.Inject(trace.ContextWithSpanContext(ctx, own), otelprop.HeaderCarrier(out))
+	tracebaton.Inject(trace.ContextWithSpanContext(ctx, own), otelpropagation.HeaderCarrier(out))
 	if out.Get("x-b3-flags") == "1" || strings.HasSuffix(out.Get("b3"), "-d") {
 		m.sampling = "debug"
 	}
@@ -75,10 +76,10 @@ func alone(h http.Header) string {
 
 // asContrib is what OpenTelemetry's contrib propagator makes of h.
 func asContrib(h http.Header) meaning {
-	ctx := contribB3.Extract(context.Background(), otelprop.HeaderCarrier(h))
+	ctx := contribB3.Extract(context.Background(), otelpropagation.HeaderCarrier(h))
 	m := joins(trace.SpanContextFromContext(ctx))
 	out := http.Header{}
-	contribB3.Inject(ctx, otelprop.HeaderCarrier(out))
+	contribB3.Inject(ctx, otelpropagation.HeaderCarrier(out))
 	if m.trace != "" && out.Get("x-b3-flags") == "1" {
 		m.sampling = "debug"
 	}

@@ -16,18 +16,19 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/contrib/propagators/b3"
 	noopmetric "go.opentelemetry.io/otel/metric/noop"
-	otelprop "go.opentelemetry.io/otel/propagation"
+	otelpropagation "go.opentelemetry.io/otel/propagation"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	nooptrace "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/tracebaton/tracebaton/middleware"
 	"github.com/tracebaton/tracebaton/propagation"
+	"github.com/tracebaton/tracebaton/propagation/otelprop"
 )
 
 // peers are the rows, for requests that bring these headers.
 func peers(set headers) []peer {
-	ours := propagation.Propagator{Families: set.families}
+	ours := otelprop.Propagator{Families: set.families}
 	rows := []peer{
 		{name: "baseline"},
 		relay(set.families),
@@ -119,26 +120,26 @@ var multi = b3.New(b3.WithInjectEncoding(b3.B3MultipleHeader))
 
 // alone is a propagator in a service without spans: what came in is taken out
 // of the request and put into the call.
-func alone(name string, p otelprop.TextMapPropagator) peer {
+func alone(name string, p otelpropagation.TextMapPropagator) peer {
 	return peer{
 		name: name,
 		server: func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				ctx := p.Extract(r.Context(), otelprop.HeaderCarrier(r.Header))
+				ctx := p.Extract(r.Context(), otelpropagation.HeaderCarrier(r.Header))
 				next.ServeHTTP(w, r.WithContext(ctx))
 			})
 		},
 		client: func(base http.RoundTripper) http.RoundTripper {
 			return roundTripFunc(func(r *http.Request) (*http.Response, error) {
 				r = r.Clone(r.Context()) // a RoundTripper must not change the caller's
-				p.Inject(r.Context(), otelprop.HeaderCarrier(r.Header))
+				p.Inject(r.Context(), otelpropagation.HeaderCarrier(r.Header))
 				return base.RoundTrip(r)
 			})
 		},
 	}
 }
 
-func otel(name string, provider trace.TracerProvider, p otelprop.TextMapPropagator) peer {
+func otel(name string, provider trace.TracerProvider, p otelpropagation.TextMapPropagator) peer {
 	options := []otelhttp.Option{
 		otelhttp.WithTracerProvider(provider),
 		otelhttp.WithMeterProvider(noopmetric.NewMeterProvider()),

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tracebaton/tracebaton/propagation"
+	"github.com/tracebaton/tracebaton/propagation/otelprop"
 )
 
 // sent returns the headers of the calls that p makes while it serves a request
@@ -47,7 +48,7 @@ func assertSent(t *testing.T, by string, set headers, got http.Header) {
 	case "baseline":
 		assert.Empty(t, got)
 	case "relay", "handler", "propagator", "floor", "loop", "loop-middleware", "otelhttp-noop-ours":
-		assert.Equal(t, only(set.in, propagation.Propagator{Families: set.families}.Fields()), got, "what came in goes out")
+		assert.Equal(t, only(set.in, otelprop.Propagator{Families: set.families}.Fields()), got, "what came in goes out")
 	case "loop-bookinfo":
 		assert.Equal(t, only(set.in, bookinfo), got, "what came in goes out")
 	case "b3", "otelhttp-noop-b3":
@@ -58,7 +59,7 @@ func assertSent(t *testing.T, by string, set headers, got http.Header) {
 		assert.Equal(t, want, got)
 	case "otelhttp-unsampled-ours":
 		if traced {
-			assert.Equal(t, only(set.in, propagation.Propagator{Families: set.families}.Fields()), got, "what came in goes out")
+			assert.Equal(t, only(set.in, otelprop.Propagator{Families: set.families}.Fields()), got, "what came in goes out")
 		} else {
 			assertSpan(t, set, got, "0")
 		}
@@ -72,7 +73,7 @@ func assertSent(t *testing.T, by string, set headers, got http.Header) {
 		assertSpan(t, set, got, "1")
 		if traced {
 			assert.NotContains(t, got, "X-B3-Parentspanid", "no stale header beside a new span")
-			for name, values := range only(set.in, propagation.Propagator{Families: set.families}.Fields()) {
+			for name, values := range only(set.in, otelprop.Propagator{Families: set.families}.Fields()) {
 				if !strings.Contains(name, "B3") && name != "Traceparent" {
 					assert.Equal(t, values, got[name])
 				}

@@ -81,12 +81,12 @@ var advice = map[Kind][3]string{
 	OtherTrace: {
 		"The trace ID of the request is the trace ID of its calls.",
 		"What this service calls is drawn in a trace of its own, and in Jaeger the request is in pieces.",
-		"Either the call is not made with the context of the request (context.Background(), http.Get, a goroutine that got no context), or the service has a tracer that does not read the headers that were sent: in Go, set propagation.Propagator{} with otel.SetTextMapPropagator.",
+		"Either the call is not made with the context of the request (context.Background(), http.Get, a goroutine that got no context), or the service has a tracer that does not read the headers that were sent: in Go, set otelprop.Propagator{} with otel.SetTextMapPropagator.",
 	},
 	Padded: {
 		"A 16-digit trace ID stays 16 digits in B3, and is padded only in traceparent.",
 		"A Zipkin store in its strict mode takes the two for two traces.",
-		"Write the ID as it came. contrib's b3 and most W3C tracers cannot; propagation.Propagator does.",
+		"Write the ID as it came. contrib's b3 and most W3C tracers cannot; otelprop.Propagator does.",
 	},
 	Truncated: {
 		"A trace ID keeps its length.",
@@ -106,7 +106,7 @@ var advice = map[Kind][3]string{
 	SampledInvented: {
 		"Sampling alone travels, and nothing that came without a decision gets one.",
 		"Envoy takes it for a decision and stops sampling there: the rest of the request is missing in Jaeger.",
-		"Send no decision that did not come in. contrib's b3 does when the service has no SDK; propagation.Propagator and middleware.Transport do not.",
+		"Send no decision that did not come in. contrib's b3 does when the service has no SDK; otelprop.Propagator and middleware.Transport do not.",
 	},
 	DecisionChanged: {
 		"A sampling decision reaches the next hop unchanged.",
@@ -116,7 +116,7 @@ var advice = map[Kind][3]string{
 	Disagree: {
 		"All formats that go out name the same span: nothing stale stays beside a new one.",
 		"Which one a sidecar believes depends on its provider; Envoy's Zipkin tracer reads b3 before x-b3-*. Half of the tree hangs from the wrong span.",
-		"When a span of the service's own is written, remove every header of that trace which still names the caller's. propagation.Propagator does; two propagators side by side, or one beside a copy loop, do not.",
+		"When a span of the service's own is written, remove every header of that trace which still names the caller's. otelprop.Propagator does; two propagators side by side, or one beside a copy loop, do not.",
 	},
 	NotChild: {
 		"A sampled span of the service becomes the parent of what it calls.",
@@ -126,7 +126,7 @@ var advice = map[Kind][3]string{
 	Phantom: {
 		"Only a span that its exporter gets becomes a parent.",
 		"What is called hangs from a span that is in no store: Jaeger warns of a missing parent and draws it at the root.",
-		"Relay the headers that came in while no span is recorded: propagation.Propagator does. A service that does export its spans tells the conformance kit so (OwnSpans).",
+		"Relay the headers that came in while no span is recorded: otelprop.Propagator does. A service that does export its spans tells the conformance kit so (OwnSpans).",
 	},
 	RequestIDChanged: {
 		"The request ID that came in goes out.",

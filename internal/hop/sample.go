@@ -38,7 +38,7 @@ var Known = []Family{
 
 // Names returns the headers of the families, in lower case.
 func Names(f propagation.Families) []string {
-	return propagation.Propagator{Families: f}.Fields()
+	return f.Names()
 }
 
 // knownNames are the headers of all known families.

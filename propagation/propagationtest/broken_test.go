@@ -524,7 +524,7 @@ func firstWins() propagationtest.Service {
 }
 
 func inside(s propagationtest.Service) propagationtest.Service {
-	s.Match = middleware.Internal
+	s.Match = middleware.Internal()
 	return s
 }
 

@@ -418,7 +418,11 @@ func concurrent(l *lab, r *report) {
 	}()
 	var served sync.WaitGroup
 	for i, p := range probes {
-		served.Go(func() { errs[i] = p.do(context.Background()) })
+		served.Add(1)
+		go func() {
+			defer served.Done()
+			errs[i] = p.do(context.Background())
+		}()
 	}
 	served.Wait()
 	close(over)

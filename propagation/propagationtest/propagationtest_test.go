@@ -66,7 +66,7 @@ func TestThePlainMiddlewarePasses(t *testing.T) {
 		propagationtest.Run(t, plain(propagation.Of(propagation.RequestID), nil))
 	})
 	t.Run("with headers that stay inside", func(t *testing.T) {
-		propagationtest.Run(t, plain(everyFamily, middleware.Internal))
+		propagationtest.Run(t, plain(everyFamily, middleware.Internal()))
 	})
 }
 

@@ -13,18 +13,20 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/tracebaton/tracebaton/middleware"
-	"github.com/tracebaton/tracebaton/propagation"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric/noop"
-	otelprop "go.opentelemetry.io/otel/propagation"
+	otelpropagation "go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/tracebaton/tracebaton/middleware"
+	"github.com/tracebaton/tracebaton/propagation"
+	"github.com/tracebaton/tracebaton/propagation/otelprop"
 )
 
 // carried is what the examples relay: what the sidecars need, and the user
@@ -218,7 +220,7 @@ func (t *Tracing) options() []otelhttp.Option {
 	return []otelhttp.Option{
 		otelhttp.WithTracerProvider(t.provider),
 		otelhttp.WithMeterProvider(noop.NewMeterProvider()),
-		otelhttp.WithPropagators(propagation.Propagator{Families: t.families}),
+		otelhttp.WithPropagators(otelprop.Propagator{Families: t.families}),
 		otelhttp.WithSpanNameFormatter(spanName),
 	}
 }
@@ -230,7 +232,7 @@ func (t *Tracing) Context(ctx context.Context, h http.Header) context.Context {
 	if t.MakesSpans() {
 		families = t.families
 	}
-	return propagation.Propagator{Families: families}.Extract(ctx, otelprop.HeaderCarrier(h))
+	return otelprop.Propagator{Families: families}.Extract(ctx, otelpropagation.HeaderCarrier(h))
 }
 
 // Shutdown sends what spans there are and stops, in the time that ctx gives.
@@ -250,14 +252,14 @@ func (t *Tracing) Shutdown(ctx context.Context) error {
 	return nil
 }
 
+var internal = middleware.Internal()
+
 // inside keeps what is carried for the mesh alone from calls that leave it.
 type inside struct{ base http.RoundTripper }
 
 func (t inside) RoundTrip(r *http.Request) (*http.Response, error) {
-	if ctx := r.Context(); !middleware.Internal(r) {
-		all := make(http.Header)
-		propagation.FromContext(ctx).Inject(all)
-		r = r.WithContext(propagation.NewContext(ctx, propagation.Istio().Extract(all)))
+	if ctx := r.Context(); !internal(r) {
+		r = r.WithContext(propagation.NewContext(ctx, propagation.FromContext(ctx).Only(propagation.Istio())))
 	}
 	return t.base.RoundTrip(r)
 }

@@ -1,4 +1,4 @@
-package propagation_test
+package otelprop_test
 
 import (
 	"context"
@@ -7,17 +7,17 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"go.opentelemetry.io/contrib/propagators/b3"
-	otelprop "go.opentelemetry.io/otel/propagation"
+	otelpropagation "go.opentelemetry.io/otel/propagation"
 
-	"github.com/tracebaton/tracebaton/propagation"
+	"github.com/tracebaton/tracebaton/propagation/otelprop"
 )
 
 // TestContribB3HarmsAServiceWithoutAnSDK holds the facts that the README
 // states. When contrib/b3 mends one of them, the README is to follow.
 func TestContribB3HarmsAServiceWithoutAnSDK(t *testing.T) {
 	contrib := b3.New(b3.WithInjectEncoding(b3.B3MultipleHeader))
-	hop := func(p otelprop.TextMapPropagator, in, dst http.Header) http.Header {
-		p.Inject(p.Extract(context.Background(), otelprop.HeaderCarrier(in)), otelprop.HeaderCarrier(dst))
+	hop := func(p otelpropagation.TextMapPropagator, in, dst http.Header) http.Header {
+		p.Inject(p.Extract(context.Background(), otelpropagation.HeaderCarrier(in)), otelpropagation.HeaderCarrier(dst))
 		return dst
 	}
 	ids := func(lines ...string) http.Header {
@@ -33,18 +33,18 @@ func TestContribB3HarmsAServiceWithoutAnSDK(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			assert.Equal(t, row.contrib, hop(contrib, row.in, http.Header{}))
-			assert.Equal(t, row.in, hop(propagation.Propagator{}, row.in, http.Header{}), "ours")
+			assert.Equal(t, row.in, hop(otelprop.Propagator{}, row.in, http.Header{}), "ours")
 		})
 	}
 	t.Run("it names a span that is not sampled", func(t *testing.T) {
 		in := ids("x-b3-traceid: " + inTrace)
-		inject := func(p otelprop.TextMapPropagator) http.Header {
+		inject := func(p otelpropagation.TextMapPropagator) http.Header {
 			out := http.Header{}
-			ctx := p.Extract(context.Background(), otelprop.HeaderCarrier(in))
-			p.Inject(withSpan(ctx, id(t, inTrace), false), otelprop.HeaderCarrier(out))
+			ctx := p.Extract(context.Background(), otelpropagation.HeaderCarrier(in))
+			p.Inject(withSpan(ctx, id(t, inTrace), false), otelpropagation.HeaderCarrier(out))
 			return out
 		}
 		assert.Equal(t, header("x-b3-traceid: "+inTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 0"), inject(contrib))
-		assert.Equal(t, in, inject(propagation.Propagator{}), "ours")
+		assert.Equal(t, in, inject(otelprop.Propagator{}), "ours")
 	})
 }

@@ -4,23 +4,36 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
-// Internal reports whether r goes to a host that only the cluster can mean,
-// for [Transport]'s Match: a name without dots (reviews, localhost), a name
-// below .svc, .cluster.local or .localhost, and a loopback or private address
-// (RFC 1918, RFC 4193).
+// Destination reports whether an outgoing request goes to where the headers
+// may go, for [Transport]'s Match. It judges by the request's URL or by
+// anything else, and must not change the request. It is asked for every hop of
+// a redirect.
+type Destination func(out *http.Request) bool
+
+// Internal returns a Destination for hosts that only the cluster can mean:
+//
+//   - a name without dots (reviews, localhost), and a name below .svc,
+//     .cluster.local, .clusterset.local (the Multi-Cluster Services API's) or
+//     .localhost;
+//   - a loopback or private address (RFC 1918, RFC 4193);
+//   - an address in 100.64.0.0/10 (RFC 6598), which the Internet does not route
+//     and several clouds give to pods.
 //
 // A short name with a namespace (reviews.prod) looks like one of the
 // Internet's, and so does a name of the company's own domain: name these with
 // [Hosts]. Link-local addresses, where clouds serve their metadata, are not
 // internal. The name is judged as it is written and not resolved.
-func Internal(r *http.Request) bool {
-	host := hostOf(r)
+func Internal() Destination { return internal }
+
+func internal(out *http.Request) bool {
+	host := hostOf(out)
 	if addr, err := netip.ParseAddr(host); err == nil {
 		addr = addr.Unmap()
-		return addr.IsLoopback() || addr.IsPrivate()
+		return addr.IsLoopback() || addr.IsPrivate() || sharedAddresses.Contains(addr)
 	}
 	if strings.ContainsFunc(host, notInNames) {
 		// net/http reads evil\u3002example as evil.example (IDNA).
@@ -34,7 +47,7 @@ func Internal(r *http.Request) bool {
 	if last == host {
 		return true
 	}
-	for _, domain := range []string{".svc", ".cluster.local", ".localhost"} {
+	for _, domain := range []string{".svc", ".cluster.local", ".clusterset.local", ".localhost"} {
 		if strings.HasSuffix(host, domain) {
 			return true
 		}
@@ -42,36 +55,32 @@ func Internal(r *http.Request) bool {
 	return false
 }
 
-// Hosts returns a Match for [Transport] that reports whether a request goes to
-// one of the hosts: a name (api.example.com), all names below one
-// (*.example.com, at any depth), an address (10.1.2.3), or a range of
-// addresses (10.0.0.0/8). Ports and case do not matter, nor does a dot at the
-// end. Names are not resolved: a range matches only hosts written as an
-// address. A name in another alphabet is written as it is in DNS (xn--…).
-// Hosts() matches nothing.
+var sharedAddresses = netip.MustParsePrefix("100.64.0.0/10")
+
+// Hosts returns a Destination for the hosts that match one of the patterns: a
+// name (api.example.com), all names below one (*.example.com, at any depth), an
+// address (10.1.2.3), or a range of addresses (10.0.0.0/8). Ports and case do
+// not matter, nor does a dot at the end. Names are not resolved: a range
+// matches only hosts written as an address. A name in another alphabet is
+// written as it is in DNS (xn--…). Hosts() matches nothing.
 //
 //	&middleware.Transport{Match: middleware.Hosts("reviews.prod", "*.corp.example.com")}
 //
 // To match these and others too, write the function:
 //
-//	corp := middleware.Hosts("*.corp.example.com")
-//	match := func(r *http.Request) bool { return middleware.Internal(r) || corp(r) }
+//	internal, corp := middleware.Internal(), middleware.Hosts("*.corp.example.com")
+//	match := func(out *http.Request) bool { return internal(out) || corp(out) }
 //
 // Hosts panics, so that it shows when the program starts, if a pattern is none
 // of these.
-func Hosts(patterns ...string) func(*http.Request) bool {
+func Hosts(patterns ...string) Destination {
 	names := make(map[string]bool)
 	var domains []string
 	var ranges []netip.Prefix
 	for _, pattern := range patterns {
 		p := lower(strings.TrimSuffix(pattern, "."))
-		if prefix, err := netip.ParsePrefix(p); err == nil && !prefix.Addr().Is4In6() {
-			ranges = append(ranges, prefix.Masked())
-			continue
-		}
-		if addr, err := netip.ParseAddr(p); err == nil && addr.Zone() == "" {
-			addr = addr.Unmap()
-			ranges = append(ranges, netip.PrefixFrom(addr, addr.BitLen()))
+		if prefix, ok := parsePrefix(p); ok {
+			ranges = append(ranges, prefix)
 			continue
 		}
 		name, below := strings.CutPrefix(p, "*.")
@@ -84,16 +93,10 @@ func Hosts(patterns ...string) func(*http.Request) bool {
 			names[name] = true
 		}
 	}
-	return func(r *http.Request) bool {
-		host := hostOf(r)
+	return func(out *http.Request) bool {
+		host := hostOf(out)
 		if addr, err := netip.ParseAddr(host); err == nil {
-			addr = addr.Unmap().WithZone("")
-			for _, prefix := range ranges {
-				if prefix.Contains(addr) {
-					return true
-				}
-			}
-			return false
+			return contains(ranges, addr)
 		}
 		if strings.ContainsFunc(host, notInNames) {
 			return false
@@ -108,6 +111,22 @@ func Hosts(patterns ...string) func(*http.Request) bool {
 		}
 		return false
 	}
+}
+
+// parsePrefix reads a range of addresses, or one address. A range of
+// IPv4-mapped addresses is refused: it contains none that [contains] asks for.
+func parsePrefix(s string) (netip.Prefix, bool) {
+	if prefix, err := netip.ParsePrefix(s); err == nil {
+		return prefix.Masked(), !prefix.Addr().Is4In6()
+	}
+	addr, err := netip.ParseAddr(s)
+	addr = addr.Unmap()
+	return netip.PrefixFrom(addr, addr.BitLen()), err == nil && addr.Zone() == ""
+}
+
+func contains(ranges []netip.Prefix, addr netip.Addr) bool {
+	addr = addr.Unmap().WithZone("")
+	return slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
 // notInNames reports whether c is in no name that a cluster gives.

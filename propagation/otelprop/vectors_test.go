@@ -1,4 +1,4 @@
-package propagation_test
+package otelprop_test
 
 import (
 	"context"
@@ -11,10 +11,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	otelprop "go.opentelemetry.io/otel/propagation"
+	otelpropagation "go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tracebaton/tracebaton/propagation"
+	"github.com/tracebaton/tracebaton/propagation/otelprop"
 )
 
 // vector is a row of testdata: headers, and what they mean.
@@ -105,8 +106,8 @@ func TestVectorsAreRelayedAsTheyCame(t *testing.T) {
 func TestVectorsMeanWhatTheySay(t *testing.T) {
 	for name, v := range vectors(t) {
 		t.Run(name, func(t *testing.T) {
-			p := propagation.Propagator{Families: v.families()}
-			ctx := p.Extract(context.Background(), otelprop.HeaderCarrier(v.header()))
+			p := otelprop.Propagator{Families: v.families()}
+			ctx := p.Extract(context.Background(), otelpropagation.HeaderCarrier(v.header()))
 
 			parent := trace.SpanContextFromContext(ctx)
 			if v.ParentTrace == "" {
@@ -124,7 +125,7 @@ func TestVectorsMeanWhatTheySay(t *testing.T) {
 
 			t.Run("without a span of its own, a service passes it on as it came or not at all", func(t *testing.T) {
 				out := http.Header{}
-				p.Inject(ctx, otelprop.HeaderCarrier(out))
+				p.Inject(ctx, otelpropagation.HeaderCarrier(out))
 				if v.Kind == "none" && v.ParentTrace == "" {
 					assert.Empty(t, out)
 				} else {
@@ -137,7 +138,7 @@ func TestVectorsMeanWhatTheySay(t *testing.T) {
 			}
 			t.Run("debug survives a sampled span of the same trace", func(t *testing.T) {
 				out := http.Header{}
-				p.Inject(withSpan(ctx, parent.TraceID(), true), otelprop.HeaderCarrier(out))
+				p.Inject(withSpan(ctx, parent.TraceID(), true), otelpropagation.HeaderCarrier(out))
 				if out.Get("b3") == "" {
 					assert.Equal(t, "1", out.Get("x-b3-flags"))
 				} else {

@@ -15,20 +15,20 @@ func TestInternalIsWhatOnlyTheClusterCanMean(t *testing.T) {
 		"reviews": true, "reviews:9080": true, "REVIEWS": true, "reviews.": true, "my_service": true, "localhost": true,
 		"reviews.prod.svc": true, "reviews.prod.svc.cluster.local": true, "reviews.prod.svc.cluster.local.:80": true, "api.localhost": true,
 		"127.0.0.1": true, "127.8.8.8:80": true, "[::1]:80": true, "10.0.0.1": true, "172.31.0.1": true, "192.168.1.1": true,
-		"[fd12:3456::1]": true, "[::ffff:10.0.0.1]": true,
+		"[fd12:3456::1]": true, "100.96.0.10": true, "[::ffff:100.64.0.1]": true, "reviews.prod.svc.clusterset.local": true, "[::ffff:10.0.0.1]": true,
 
 		"example.com": false, "reviews.prod": false, "svc": true, "cluster.local": false, "reviews.prod.svc.evil.example": false,
-		"notcluster.local": false, "evil-svc.com": false, "8.8.8.8": false, "172.32.0.1": false, "[2001:db8::1]": false, "[::ffff:8.8.8.8]": false,
+		"notcluster.local": false, "evil-svc.com": false, "8.8.8.8": false, "172.32.0.1": false, "100.63.0.1": false, "100.128.0.1": false, "clusterset.local": false, "[2001:db8::1]": false, "[::ffff:8.8.8.8]": false,
 		"169.254.169.254": false, "[fe80::1]": false, "[fe80::1%25eth0]": false, "0.0.0.0": false, "[64:ff9b::a00:1]": false,
 		"134744072": false, "0x8080808": false, "8.8.2056": false, "010.1": false, "": false, ".": false, "..": false,
 		"evil\u3002example": false, "evil\uff0eexample": false, "reviews\u00ad": false, "a b": false, "rev\u0130ews": false,
 	} {
 		t.Run(host, func(t *testing.T) {
-			assert.Equal(t, want, middleware.Internal(&http.Request{URL: &url.URL{Scheme: "http", Host: host}}))
+			assert.Equal(t, want, middleware.Internal()(&http.Request{URL: &url.URL{Scheme: "http", Host: host}}))
 		})
 	}
 	t.Run("a request without a URL goes nowhere", func(t *testing.T) {
-		assert.False(t, middleware.Internal(&http.Request{Host: "reviews"}))
+		assert.False(t, middleware.Internal()(&http.Request{Host: "reviews"}))
 	})
 }
 

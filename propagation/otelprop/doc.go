@@ -1,0 +1,21 @@
+// Package otelprop has the OpenTelemetry propagator of tracebaton, for services
+// that make spans of their own.
+//
+//	otel.SetTextMapPropagator(otelprop.Propagator{})
+//
+// # Rules
+//
+//   - A sampled span that was started here is the parent of what is called.
+//     Without one, what came in goes out byte for byte: what a service does not
+//     record is nobody's parent, and its absence breaks no trace.
+//   - The parent is the first family, in the order of Families, that names a
+//     valid one. Within one trace the fresher header wins, because a sidecar
+//     renews only the format that it speaks.
+//   - A span's IDs are written in B3 and in W3C, so that a neighbour that reads
+//     only one of the two stays in the trace.
+//   - A sampling decision without IDs goes on as it came. Debug stays within its
+//     trace. A malformed or repeated ID is no parent.
+//   - A header that the context's headers leave out (see Headers.Only
+//     in package propagation) is not sent.
+//   - All other families are relayed, as package propagation says.
+package otelprop
