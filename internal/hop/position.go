@@ -266,20 +266,21 @@ func (j *judge) decisionAlone(f Family, i, o wire.Context) Verdict {
 			return v
 		}
 	}
+	// A tracer that sees no decision without IDs may record what nobody asked
+	// for, and does not know of debug; it must not leave out what somebody did.
+	own := j.want.Spans == OwnSpans && v == Continued && o.Decision.Sampled()
 	switch was, is := i.Decision, o.Decision; {
 	case was == is:
+	case was.Sampled() && is.Sampled() && own:
+		j.debugLost(f, Note, i, o, names)
 	case was.Sampled() && is.Sampled():
-		j.debugLost(f, i, o, names)
+		j.debugLost(f, j.strict(Overridden), i, o, names)
 	case is == wire.Deferred:
 		j.fault(DecisionLost, Overridden, f, names, "the decision %s was lost", written(i))
+	case own:
+		j.changed(f, Note, i, o, names)
 	default:
-		severity := Overridden
-		if j.want.Spans == OwnSpans && v == Continued && was == wire.Denied {
-			// A tracer that sees no decision without IDs may record what nobody
-			// asked for; it must not leave out what somebody did.
-			severity = Note
-		}
-		j.changed(f, severity, i, o, names)
+		j.changed(f, Overridden, i, o, names)
 	}
 	return v
 }
@@ -302,7 +303,7 @@ func (j *judge) decision(f Family, i, o wire.Context) {
 			j.fault(NotSent, Lost, f, names, "%s says %s, and no decision was sent", o.Format, is)
 		}
 	case was.Sampled() && is.Sampled():
-		j.debugLost(f, i, o, names)
+		j.debugLost(f, j.strict(Overridden), i, o, names)
 	case is == wire.Deferred:
 		j.fault(DecisionLost, Overridden, f, names, "the decision %s was lost", written(i))
 	default:
@@ -310,12 +311,12 @@ func (j *judge) decision(f Family, i, o wire.Context) {
 	}
 }
 
-func (j *judge) debugLost(f Family, i, o wire.Context, names []string) {
+func (j *judge) debugLost(f Family, severity Severity, i, o wire.Context, names []string) {
 	if i.Decision == wire.Debug {
-		j.fault(DebugLost, j.strict(Overridden), f, names, "%s was sent, and %s says %s", written(i), o.Format, o.Decision)
+		j.fault(DebugLost, severity, f, names, "%s was sent, and %s says %s", written(i), o.Format, o.Decision)
 		return
 	}
-	j.fault(DebugLost, j.strict(Overridden), f, names, "%s says debug, and %s was sent", o.Format, written(i))
+	j.fault(DebugLost, severity, f, names, "%s says debug, and %s was sent", o.Format, written(i))
 }
 
 // changed says in which direction a decision was overridden, and what does so.
