@@ -110,7 +110,7 @@ var cases = []testCase{
 		needs: []string{"x-request-id"},
 		run: func(b *bench, r *report) {
 			t := newTrace()
-			p := b.probe(t, b.names()...)
+			p := b.probe(t)
 			p.sent.Set("x-request-id", "request "+t.Span)
 			r.send(p)
 		},

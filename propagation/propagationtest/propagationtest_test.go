@@ -151,7 +151,6 @@ func ExampleTest() {
 	// a debug request stays one: the span's parent was lost from x-b3-*
 	// a trace that is not sampled stays so: the span's parent was lost from x-b3-*
 	// a trace keeps its decision, whatever its ID is: the span's parent was lost from x-b3-* (2 times)
-	// a request ID that is no UUID arrives, too: the span's parent was lost from x-b3-*
 	// IDs without a decision get none: the span's parent was lost from x-b3-*
 	// a trace ID of 64 bits keeps its 16 digits: the span's parent was lost from x-b3-*
 }
