@@ -12,6 +12,7 @@ import (
 
 	"github.com/tracebaton/tracebaton/internal/hop"
 	"github.com/tracebaton/tracebaton/internal/wire"
+	"github.com/tracebaton/tracebaton/propagation"
 )
 
 const explainUsage = `NAME
@@ -174,7 +175,20 @@ func (x *explanation) explain(m *message) {
 	}
 	x.state(h, positions)
 	x.agreement(h, append(positions, m.spans...))
+	if err := allFamilies.Check(h); err != nil {
+		x.title("Not relayed")
+		x.say("Package propagation of this project leaves out:")
+		x.faults(err)
+	}
 }
+
+var allFamilies = func() propagation.Families {
+	f := propagation.Istio()
+	for _, known := range hop.Known {
+		f = f.With(known.Family)
+	}
+	return f
+}()
 
 const width = 80
 
@@ -274,36 +288,38 @@ func sampling(p wire.Context) string {
 
 // state says what there is beside the positions.
 func (x *explanation) state(h http.Header, positions []wire.Context) {
-	say := func(name, text string) bool {
-		v := h.Values(name)
-		if len(v) > 0 {
+	say := func(name, text string, err error) {
+		if v := h.Values(name); len(v) > 0 {
 			x.title(name + ": " + strings.Join(v, ", "))
 			x.say(text)
+			x.faults(err)
 		}
-		return len(v) > 0
 	}
-	x.tracestate(h)
-	say("x-ot-span-context", "The context of Envoy's OpenTracing tracers, which only they can read.")
-	if say("baggage", "Data of the application's own, for every service on the way. It says nothing of the trace.") {
-		_, err := wire.Baggage(h.Values("baggage"))
-		x.faults(err)
-	}
-	say("x-datadog-origin", "Where Datadog's trace began. It belongs to x-datadog-trace-id.")
-	say("x-datadog-tags", "Datadog's tags of the trace, the upper half of a 128-bit ID among them. They belong to x-datadog-trace-id.")
-	say("sw8-correlation", "SkyWalking's baggage. It belongs to sw8.")
-	say("sw8-x", "SkyWalking's extensions. It belongs to sw8.")
-	for _, p := range positions {
-		if p.Format != wire.W3C {
-			x.faults(p.StateErr)
-		}
-		if p.Format == wire.Jaeger && len(p.State) > 0 {
-			names := make([]string, len(p.State))
-			for i, m := range p.State {
-				names[i] = printable(m.Header)
+	of := func(format wire.Format) wire.Context {
+		for _, p := range positions {
+			if p.Format == format {
+				return p
 			}
-			x.title("uberctx-*")
-			x.say("Jaeger's baggage: " + hop.And(names) + ".")
 		}
+		return wire.Context{}
+	}
+	_, baggageErr := wire.Baggage(h.Values("baggage"))
+	x.tracestate(h)
+	say("x-ot-span-context", "The context of Envoy's OpenTracing tracers, which only they can read.", nil)
+	say("baggage", "Data of the application's own, for every service on the way. It says nothing of the trace.", baggageErr)
+	say("x-datadog-origin", "Where Datadog's trace began. It belongs to x-datadog-trace-id.", nil)
+	say("x-datadog-tags", "Datadog's tags of the trace, the upper half of a 128-bit ID among them. They belong to x-datadog-trace-id.", of(wire.Datadog).StateErr)
+	say("sw8-correlation", "SkyWalking's baggage. It belongs to sw8.", of(wire.SkyWalking).StateErr)
+	say("sw8-x", "SkyWalking's extensions. It belongs to sw8.", nil)
+	var names []string
+	for name := range h {
+		if hasPrefixFold(name, "uberctx-") {
+			names = append(names, printable(strings.ToLower(name)))
+		}
+	}
+	if slices.Sort(names); len(names) > 0 {
+		x.title("uberctx-*")
+		x.say("Jaeger's baggage: " + hop.And(names) + ". It belongs to uber-trace-id.")
 	}
 }
 
@@ -322,7 +338,9 @@ func (x *explanation) tracestate(h http.Header) {
 	if len(members) > 0 {
 		var vendors []string
 		for _, m := range members {
-			vendors = append(vendors, m.Key)
+			if !slices.Contains(vendors, m.Key) {
+				vendors = append(vendors, m.Key)
+			}
 		}
 		text += ": " + hop.And(vendors)
 	}

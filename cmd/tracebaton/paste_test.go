@@ -458,3 +458,52 @@ func TestAHugePasteIsReadInNoTimeOrRefused(t *testing.T) {
 	assert.Equal(t, statusUnknown, status)
 	assert.Contains(t, stderr, "the input is larger than 8 MiB; cut out the requests that matter")
 }
+
+// A header is read in whatever form a program writes it, with the value that it
+// has.
+func FuzzForms(f *testing.F) {
+	for i := range headerNames {
+		f.Add(uint8(i), "1", pastedParent)
+	}
+	f.Add(uint8(7), "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7", "0")
+	f.Add(uint8(21), "Root=1-463ac35c-9f6413ad48485a3953bb6124;Parent=a2fb4a1d1a96d312", "0")
+	f.Fuzz(func(t *testing.T, which uint8, value, other string) {
+		name := headerNames[int(which)%len(headerNames)]
+		second := headerNames[(int(which)+1)%len(headerNames)]
+		for _, v := range []string{value, other} {
+			// Quotes, commas, backslashes and brackets are those of the form, and
+			// a name in a value is another header.
+			if _, isName := canonical(v); v == "" || isName || strings.HasSuffix(v, ";") || strings.HasSuffix(v, ".") || absent[v] ||
+				strings.ContainsFunc(v, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune("\"'`,\\|()[]{}<>&^*#", c) }) || hasName(v) {
+				return
+			}
+		}
+		want := http.Header{}
+		want.Set(name, value)
+		want.Set(second, other)
+		object, err := json.Marshal(map[string]any{"args": 1, "headers": want})
+		require.NoError(t, err)
+		pairs, err := json.Marshal([]map[string]string{{"name": name, "value": value}, {"name": second, "value": other}})
+		require.NoError(t, err)
+		for form, text := range map[string]string{
+			"lines":   name + ": " + value + "\r\n" + second + ": " + other + "\r\n",
+			"curl -v": "* Trying\n> GET / HTTP/1.1\n> " + name + ": " + value + "\n> " + second + ": " + other + "\n>\n",
+			"cURL":    "curl x -H '" + name + ": " + value + "' \\\n  -H '" + second + ": " + other + "'",
+			"JSON":    "<html>\n\n" + string(object) + "\n",
+			"HAR":     string(pairs),
+			"dict":    "{'" + name + "': '" + value + "', '" + second + "': '" + other + "'}",
+			"tuples":  "[('" + name + "', '" + value + "'), ('" + second + "', '" + other + "')]",
+			"Ruby":    `{"` + name + `"=>"` + value + `", "` + second + `"=>"` + other + `"}`,
+			"Go":      "map[" + name + ":[" + value + "] " + second + ":[" + other + "]]",
+			"logfmt":  "level=info " + name + "=" + value + " " + second + "=" + other + " a=b",
+			"colour":  "\x1b[36m" + name + "\x1b[0m: \x1b[1m" + value + "\x1b[0m\n\x1b[36m" + second + "\x1b[0m: " + other + "\n",
+			"table":   "| " + name + " | " + value + " |\n| " + second + " | " + other + " |\n",
+		} {
+			p := readPaste([]byte(text))
+			if len(p.messages) != 1 {
+				t.Fatalf("%s: %q: %d messages", form, text, len(p.messages))
+			}
+			require.Equal(t, want, p.messages[0].header, "%s: %q", form, text)
+		}
+	})
+}
