@@ -177,7 +177,7 @@ func (x *explanation) explain(m *message) {
 	x.agreement(h, append(positions, m.spans...))
 	if err := allFamilies.Check(h); err != nil {
 		x.title("Not relayed")
-		x.say("Package propagation of this project leaves out:")
+		x.say("Package propagation cannot relay all of it:")
 		x.faults(err)
 	}
 }
@@ -196,7 +196,7 @@ func (x *explanation) title(text string) {
 	if x.Len() > 0 {
 		x.WriteByte('\n')
 	}
-	fmt.Fprintln(x, x.env.paint(bold, shorten(printable(text), width)))
+	fmt.Fprintln(x, x.env.paint(bold, shorten(strings.TrimSpace(printable(text)), width)))
 }
 
 func (x *explanation) say(text string) { fmt.Fprintln(x, wrap(breakable(text, 4), "    ")) }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -153,10 +154,13 @@ func (x *explanation) envoyReadsB3(h http.Header, p wire.Context) {
 	if p.Err != nil {
 		return
 	}
-	if x.envoy.renewsB3() {
-		x.item("renewed", "by Envoy since 1.40, which then leaves x-b3-* as they came: a reader of those alone hangs its spans from the wrong parent")
-	} else {
+	switch {
+	case !x.envoy.renewsB3():
 		x.item("renewed", "by no Envoy before 1.40: it writes x-b3-* beside it, and every sidecar after the first reads the old b3, so that the tree is flat. Let callers send x-b3-*")
+	case slices.ContainsFunc(headerNames, func(name string) bool { return strings.HasPrefix(name, "x-b3-") && len(h.Values(name)) > 0 }):
+		x.item("renewed", "by Envoy since 1.40, which then leaves x-b3-* as they came: a reader of those alone hangs its spans from the wrong parent")
+	default:
+		x.item("renewed", "by Envoy since 1.40, which writes no x-b3-* beside it")
 	}
 }
 

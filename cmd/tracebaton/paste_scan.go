@@ -390,6 +390,9 @@ func (l *place) header(start, end int, name string) (f found, next int, ok bool)
 			i += n
 			continue
 		}
+		if q := text[i:min(len(text), i+2)]; len(q) == 2 && (q[0] == 'b' || q[0] == 'u') && quote(q[1]) != 0 && (closed || quote(q[1]) != outer) {
+			i++ // Python's
+		}
 		break
 	}
 	if i >= len(text) || ends {
@@ -477,7 +480,7 @@ var absent = map[string]bool{
 
 // wrapper is what programs write around values: Go's and PHP's lists, C's
 // types, Python's bytes.
-var wrapper = regexp.MustCompile(`^(?:\s*(?:\[\](?:string|any|interface ?\{\}) ?\{|Array\b|string\(\d+\)|\[\d+\] ?=>|<<|Some\(|[\[({]))+\s*|^[ \t]+|^[bu]$|^[bu]["']`)
+var wrapper = regexp.MustCompile(`^(?:\s*(?:\[\](?:string|any|interface ?\{\}) ?\{|Array\b|string\(\d+\)|\[\d+\] ?=>|<<|Some\(|[\[({]))+\s*|^[ \t]+`)
 
 func quote(c byte) byte {
 	if c == '"' || c == '\'' || c == '`' {
