@@ -471,9 +471,9 @@ func FuzzForms(f *testing.F) {
 		name := headerNames[int(which)%len(headerNames)]
 		second := headerNames[(int(which)+1)%len(headerNames)]
 		for _, v := range []string{value, other} {
-			// Quotes, commas, backslashes and brackets are those of the form, and
-			// a name in a value is another header.
-			if _, isName := canonical(v); v == "" || isName || strings.HasSuffix(v, ";") || strings.HasSuffix(v, ".") || absent[v] ||
+			// Quotes, commas, brackets and what else stands between names and
+			// values are those of the form, and a name in a value is another header.
+			if _, isName := canonical(v); v == "" || isName || strings.HasSuffix(v, ";") || strings.HasSuffix(v, ".") || strings.IndexByte("=:>|-", v[0]) >= 0 || absent[v] ||
 				strings.ContainsFunc(v, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune("\"'`,\\|()[]{}<>&^*#", c) }) || hasName(v) {
 				return
 			}
