@@ -427,14 +427,11 @@ func TestLinesAreCountedAsTheyWere(t *testing.T) {
 	assert.Equal(t, "Line 8", p.messages[2].title)
 }
 
-// A paste may be anything. Reading it must not take long, whatever it is.
-func TestAHugePasteIsReadInNoTimeOrRefused(t *testing.T) {
-	if testing.Short() {
-		t.Skip("reads a hundred MiB")
-	}
-	const size = maxPaste
+// hugePastes returns texts of about the size that are hard to read, or just
+// long.
+func hugePastes(size int) map[string]string {
 	fill := func(s string) string { return strings.Repeat(s, size/len(s)+1)[:size] }
-	for name, text := range map[string]string{
+	return map[string]string{
 		"nothing":                             fill("x"),
 		"letters and digits":                  base64.StdEncoding.EncodeToString([]byte(fill("\x00\xff\x17")))[:size],
 		"prose":                               fill("It sent the headers along, and nobody read them.\n"),
@@ -465,19 +462,36 @@ func TestAHugePasteIsReadInNoTimeOrRefused(t *testing.T) {
 		"shapes":                fill(pastedParent + " "),
 		"shapes in lines":       fill("[" + pastedTrace + "-" + pastedSpan + "]\n"),
 		"trace-ascii":           fill("0000: 0123456789012345678901234567890123456789012345678901234567890123\n"),
-	} {
+	}
+}
+
+// What takes a second at a MiB takes minutes at eight if its time grows with the
+// square of its length.
+func TestTheTimeToReadAPasteGrowsWithItsLength(t *testing.T) {
+	for name, text := range hugePastes(1 << 20) {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
 			readPaste([]byte(text))
-			took := time.Since(start)
-			t.Log(took)
-			// Ten times what it takes: this is about seconds turned into minutes.
-			assert.Less(t, took, 5*time.Second)
+			assert.Less(t, time.Since(start), 5*time.Second)
 		})
 	}
+}
+
+func TestAPasteThatIsTooLargeIsRefused(t *testing.T) {
 	_, stderr, status := tracebaton(t, strings.Repeat("x", maxPaste+1), "explain")
 	assert.Equal(t, statusUnknown, status)
 	assert.Contains(t, stderr, "the input is larger than 8 MiB; cut out the requests that matter")
+}
+
+func BenchmarkPaste(b *testing.B) {
+	for name, text := range hugePastes(maxPaste) {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				readPaste([]byte(text))
+			}
+		})
+	}
 }
 
 // A header is read in whatever form a program writes it, with the value that it
