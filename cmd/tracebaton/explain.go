@@ -110,6 +110,9 @@ func runExplain(args []string, e env) int {
 	}
 	if len(p.messages) == 0 {
 		l := p.unread[0]
+		if fs.NArg() > 0 {
+			return fail(e, fs, fmt.Errorf("%q is not of the form 'name: value'", shorten(l.text, 60)))
+		}
 		return fail(e, fs, fmt.Errorf("no trace header that can be read; line %d names %s, without a value that can be told: %s",
 			l.number, l.name, printable(shorten(strings.TrimSpace(l.text), 60))))
 	}
@@ -194,21 +197,21 @@ const width = 80
 
 func (x *explanation) title(text string) {
 	if x.Len() > 0 {
-		x.WriteByte('\n')
+		fmt.Fprintln(x.Buffer)
 	}
-	fmt.Fprintln(x, x.env.paint(bold, shorten(strings.TrimSpace(printable(text)), width)))
+	fmt.Fprintln(x.Buffer, x.env.paint(bold, shorten(strings.TrimSpace(printable(text)), width)))
 }
 
-func (x *explanation) say(text string) { fmt.Fprintln(x, wrap(breakable(text, 4), "    ")) }
+func (x *explanation) say(text string) { fmt.Fprintln(x.Buffer, wrap(breakable(text, 4), "    ")) }
 func (x *explanation) item(name, text string) {
-	fmt.Fprintf(x, "    %-10s%s\n", name, strings.TrimSpace(wrap(breakable(text, 14), strings.Repeat(" ", 14))))
+	fmt.Fprintf(x.Buffer, "    %-10s%s\n", name, strings.TrimSpace(wrap(breakable(text, 14), strings.Repeat(" ", 14))))
 }
 
 // wrong says what is wrong.
 func (x *explanation) wrong(text string) {
 	x.whole = false
 	lines := wrap(breakable(text, 4), "    ")
-	fmt.Fprintln(x, "    "+x.env.paint(red, strings.TrimPrefix(lines, "    ")))
+	fmt.Fprintln(x.Buffer, "    "+x.env.paint(red, strings.TrimPrefix(lines, "    ")))
 }
 
 // breakable shortens the words that do not fit into a line behind the indent.
@@ -413,7 +416,7 @@ func (x *explanation) unread(p *paste) {
 		x.title("Not read")
 		for _, l := range p.unread[:min(most, len(p.unread))] {
 			x.say(fmt.Sprintf("Line %d names %s, without a value that can be told:", l.number, l.name))
-			fmt.Fprintln(x, "        "+shorten(printable(shorten(strings.TrimSpace(l.text), width)), width-8))
+			fmt.Fprintln(x.Buffer, "        "+shorten(printable(shorten(strings.TrimSpace(l.text), width)), width-8))
 		}
 		if n := len(p.unread) - most; n > 0 {
 			x.say(fmt.Sprintf("So do %d more.", n))

@@ -362,10 +362,9 @@ func (r *reading) separator() bool {
 	rest := r.text[r.at:]
 	near := rest[:min(len(rest), 64)]
 	closed := r.outer == 0 || r.closed
-	take := func(sep string, n int) bool {
+	take := func(sep string, n int) {
 		r.sep = sep
 		r.at += n
-		return true
 	}
 	token := r.token()
 	switch {
@@ -646,7 +645,7 @@ func (g *grouper) add(row []found) {
 	record := len(row) > 1 // a line of a log has a request's headers by itself
 	ended := g.boundary(at)
 	for _, f := range row {
-		repeated := g.open != nil && g.open.has(f.name) && f.start != g.last.start && !(f.line && g.asLines[f.name])
+		repeated := g.open != nil && g.open.has(f.name) && f.start != g.last.start && (!f.line || !g.asLines[f.name])
 		if g.open == nil || ended || g.own || record && f.start != g.last.start || repeated {
 			g.begin(at, record)
 			ended = false
