@@ -133,7 +133,8 @@ func hasPrefixFold(s, prefix string) bool {
 func readPaste(b []byte) *paste {
 	p := &paste{}
 	text := plain(b)
-	if hasName(text) || strings.Contains(text, "] \"") { // Envoy's access log has no names
+	// Neither Envoy's access log nor a hex dump has names.
+	if hasName(text) || strings.Contains(text, "] \"") || strings.Contains(text, "0000") {
 		p.read(text, 1, "", 0)
 	}
 	if len(p.messages) == 0 {

@@ -158,6 +158,7 @@ var (
 // unfold undoes what shells, programs and debuggers do to lines: it joins those
 // that are continued, and splits those in which line ends are written out.
 func unfold(text string) string {
+	text = undump(text)
 	if strings.Contains(text, "^\n") || strings.Contains(text, `^"`) {
 		text = strings.NewReplacer("^\n", joined+" ", `^"`, `"`, "^%^", "%", "^&", "&", "^^", "^").Replace(text)
 	}
@@ -186,27 +187,6 @@ var unescape = strings.NewReplacer("\\\n", joined+" ", "\\r\\n\n", "\n", "\\n\n"
 
 // phpList is a value as PHP's print_r writes lists of one.
 var phpList = regexp.MustCompile(`=> Array[ \t]*\n[ \t]*\([ \t]*\n[ \t]*\[0\] => (.*)\n[ \t]*\)\n\n?`)
-
-// traceASCII is a line of curl --trace-ascii, which it breaks after 64
-// characters.
-var traceASCII = regexp.MustCompile(`(?m)^[0-9a-f]{4,8}: .{64}$`)
-
-func joinTrace(text string) string {
-	var b strings.Builder
-	for row := range strings.Lines(text) {
-		row = strings.TrimSuffix(row, "\n")
-		offset, rest, ok := strings.Cut(row, ": ")
-		if !ok || !isID(offset, 4, 5, 6, 7, 8) {
-			b.WriteString(row + "\n")
-			continue
-		}
-		b.WriteString(rest)
-		if len(rest) != 64 {
-			b.WriteByte('\n')
-		}
-	}
-	return b.String()
-}
 
 // word says which bytes the names of headers are made of.
 var word = func() (is [256]bool) {

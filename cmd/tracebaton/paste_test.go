@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -92,6 +93,21 @@ func TestWhatToolsWriteIsRead(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestDumpsOfBytesAreRead(t *testing.T) {
+	files, err := filepath.Glob("testdata/dumps/*.txt")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		p := readPaste(text)
+		require.Len(t, p.messages, 1, file)
+		assert.Equal(t, pasted(), p.messages[0].header, file)
+	}
+	p := readPaste([]byte("0000: 6233: 0\n\nb3: 0"))
+	require.Len(t, p.messages, 1, "one row is no dump")
 }
 
 func TestHeadersAreReadInAnyForm(t *testing.T) {
@@ -187,6 +203,7 @@ func TestHeadersAreReadInAnyForm(t *testing.T) {
 		"C#, IHeaderDictionary":             "{" + form("[N, V], ") + "}",
 		"Ruby, of today":                    "{" + form(`"N" => "V", `) + "}",
 		"Ruby, Rack":                        "{" + form(`"HTTP_U"=>"V", `) + "}",
+		"Perl, Dumper":                      "$VAR1 = {\n" + form("          'N' => 'V',\n") + "        };",
 		"PHP, print_r":                      "Array\n(\n" + form("    [N] => V\n") + ")",
 		"PHP, print_r of lists":             "Array\n(\n" + form("    [N] => Array\n        (\n            [0] => V\n        )\n\n") + ")",
 		"PHP, var_dump":                     "array(4) {\n" + form("  [\"N\"]=>\n  string(9) \"V\"\n") + "}",
@@ -461,8 +478,19 @@ func hugePastes(size int) map[string]string {
 		"zeros and letters":     fill("a\x00"),
 		"shapes":                fill(pastedParent + " "),
 		"shapes in lines":       fill("[" + pastedTrace + "-" + pastedSpan + "]\n"),
+		"rows of hex":           fill("0000: 47 45 54 20 2f 20 48 54 54 50 2f 31 2e 31 0d 0a GET / HTTP/1.1..\n"),
+		"one long dump":         longDump(size),
 		"trace-ascii":           fill("0000: 0123456789012345678901234567890123456789012345678901234567890123\n"),
 	}
+}
+
+// longDump returns a hex dump of about the size.
+func longDump(size int) string {
+	var b strings.Builder
+	for at := 0; b.Len() < size; at += 16 {
+		fmt.Fprintf(&b, "%08x: 4745 5420 2f20 4854 5450 2f31 2e31 0d0a  GET / HTTP/1.1..\n", at)
+	}
+	return b.String()[:size]
 }
 
 // What takes a second at a MiB takes minutes at eight if its time grows with the
