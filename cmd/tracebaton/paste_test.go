@@ -478,6 +478,8 @@ func hugePastes(size int) map[string]string {
 		"zeros and letters":     fill("a\x00"),
 		"shapes":                fill(pastedParent + " "),
 		"shapes in lines":       fill("[" + pastedTrace + "-" + pastedSpan + "]\n"),
+		"lists of names":        fill("[\"b3\"]\n"),
+		"lists of names in one": fill("[\"b3\"] "),
 		"rows of hex":           fill("0000: 47 45 54 20 2f 20 48 54 54 50 2f 31 2e 31 0d 0a GET / HTTP/1.1..\n"),
 		"one long dump":         longDump(size),
 		"trace-ascii":           fill("0000: 0123456789012345678901234567890123456789012345678901234567890123\n"),
