@@ -49,6 +49,23 @@ func multi(traceID, spanID string, more ...string) []string {
 	return append([]string{"x-b3-traceid: " + traceID, "x-b3-spanid: " + spanID}, more...)
 }
 
+// child are the lines in which a span that was started here is written: x-b3-*
+// with this decision, and a traceparent that says the same.
+func child(traceID, spanID, decision string, more ...string) []string {
+	return append(multi(traceID, spanID, decision, "traceparent: "+inW3C(traceID, spanID, decision != deny)), more...)
+}
+
+// childInOne is child where B3 is spoken in one header, with this state.
+func childInOne(traceID, spanID, state string, more ...string) []string {
+	return append([]string{"b3: " + traceID + "-" + spanID + "-" + state, "traceparent: " + inW3C(traceID, spanID, state != "0")}, more...)
+}
+
+// inW3C is a traceparent's value. Trace IDs of 16 digits are padded.
+func inW3C(traceID, spanID string, sampled bool) string {
+	flags := map[bool]string{true: "01", false: "00"}[sampled]
+	return "00-" + strings.Repeat("0", 32-len(traceID)) + traceID + "-" + spanID + "-" + flags
+}
+
 func lines(all ...any) (out []string) {
 	for _, l := range all {
 		switch l := l.(type) {
