@@ -237,9 +237,7 @@ func checkURL(u *url.URL) error {
 	return nil
 }
 
-// isNumber reports whether the host is one of the other ways to write an IPv4
-// address: 2130706433, 0x7f000001, 0177.0.0.1, 127.1. Some resolvers read them
-// so, each in its way, and others ask the DNS.
+// isNumber reports whether the host is a number and no address.
 func isNumber(host string) bool {
 	if ascii, err := idna.Lookup.ToASCII(host); err == nil {
 		host = ascii // as net/http dials it
@@ -247,11 +245,5 @@ func isNumber(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return false
 	}
-	host = strings.TrimSuffix(host, ".")
-	last := host[strings.LastIndexByte(host, '.')+1:]
-	digits := "0123456789"
-	if hex, ok := strings.CutPrefix(strings.ToLower(last), "0x"); ok {
-		last, digits = "0"+hex, "0123456789abcdef"
-	}
-	return last != "" && strings.Trim(last, digits) == ""
+	return egress.IsNumber(host)
 }
