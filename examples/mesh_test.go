@@ -228,17 +228,6 @@ func (m *mesh) traces() []string {
 	return trees
 }
 
-// local sends requests to a handler without a network.
-type local struct{ http.Handler }
-
-func (l local) RoundTrip(r *http.Request) (*http.Response, error) {
-	in := r.Clone(context.Background())
-	in.Body = http.NoBody
-	w := httptest.NewRecorder()
-	l.ServeHTTP(w, in)
-	return w.Result(), nil
-}
-
 // caller are the headers of a request from outside, by what they say.
 var caller = []struct {
 	name    string
