@@ -24,11 +24,18 @@ func Conforms(t *testing.T, service example.Service) {
 	propagationtest.Run(t, propagationtest.Service{Handler: service})
 }
 
-// ConformsByPath is Conforms for a service that calls the URL in its query,
-// {upstream}, with a context that comes from no request: of a message, of a job.
-func ConformsByPath(t *testing.T, service example.Service, path string) {
+// ConformsBy is Conforms for a service that calls the URL in the path, {upstream},
+// with a context that comes from no request: a message's, or a job's.
+func ConformsBy(t *testing.T, path string, service example.Service) {
 	t.Helper()
 	propagationtest.Run(t, propagationtest.Service{Handler: service, Path: path})
+}
+
+// ConformsAt is Conforms for a service that listens at the URL, and calls that
+// in the path, {upstream}.
+func ConformsAt(t *testing.T, url, path string) {
+	t.Helper()
+	propagationtest.Run(t, propagationtest.Service{URL: url, Path: path})
 }
 
 // Trace returns headers of all families of Istio, which have the word in them.
