@@ -32,12 +32,12 @@ func dial(t *testing.T) *kgo.Client {
 
 func TestARecordKeepsTheTrace(t *testing.T) {
 	kafka := dial(t)
-	client := &http.Client{Transport: &middleware.Transport{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- consume(ctx, kafka, client) }()
-
-	exampletest.ConformsBy(t, "/?url={upstream}", func(string, *http.Client) http.Handler { return produce(kafka) })
+	exampletest.ConformsLater(t, func(client *http.Client) http.Handler {
+		go func() { done <- consume(ctx, kafka, client) }()
+		return produce(kafka)
+	})
 	cancel()
 	assert.ErrorIs(t, <-done, context.Canceled)
 }

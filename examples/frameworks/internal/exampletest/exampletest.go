@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tracebaton/tracebaton/examples/frameworks/internal/example"
+	"github.com/tracebaton/tracebaton/middleware"
 	"github.com/tracebaton/tracebaton/propagation"
 	"github.com/tracebaton/tracebaton/propagation/propagationtest"
 )
@@ -24,8 +25,64 @@ func Conforms(t *testing.T, service example.Service) {
 	propagationtest.Run(t, propagationtest.Service{Handler: service})
 }
 
-// ConformsBy is Conforms for a service that calls the URL in the path, {upstream},
-// with a context that comes from no request: a message's, or a job's.
+// ConformsLater is Conforms for a service that has others make its calls: it puts
+// the URL in its query, ?url=, into a message, and a consumer calls that with
+// the client, in a context that comes from no request.
+func ConformsLater(t *testing.T, start func(client *http.Client) http.Handler) {
+	t.Helper()
+	l := &later{called: make(map[string]chan struct{})}
+	service := start(&http.Client{Transport: &middleware.Transport{Base: l}})
+	propagationtest.Run(t, propagationtest.Service{
+		Handler: func(string, *http.Client) http.Handler { return l.answered(service) },
+		Path:    "/?url={upstream}",
+	})
+}
+
+// later has a service answer when its call was made, which the kit waits for.
+type later struct {
+	mu     sync.Mutex
+	called map[string]chan struct{} // by URL
+}
+
+func (l *later) wait(url string) chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.called[url] == nil {
+		l.called[url] = make(chan struct{}, 100)
+	}
+	return l.called[url]
+}
+
+func (l *later) answered(service http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := httptest.NewRecorder()
+		service.ServeHTTP(answer, r)
+		if answer.Code == http.StatusOK {
+			select {
+			case <-l.wait(r.FormValue("url")):
+			case <-r.Context().Done():
+			}
+		}
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(answer.Body.Bytes())
+	})
+}
+
+// RoundTrip tells the service that waits when the last hop of a redirect is over.
+func (l *later) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := http.DefaultTransport.RoundTrip(r)
+	if err == nil && res.Header.Get("Location") != "" {
+		return res, nil
+	}
+	first := r
+	for first.Response != nil {
+		first = first.Response.Request
+	}
+	l.wait(first.URL.String()) <- struct{}{}
+	return res, err
+}
+
+// ConformsBy is Conforms for a service that is asked for a path.
 func ConformsBy(t *testing.T, path string, service example.Service) {
 	t.Helper()
 	propagationtest.Run(t, propagationtest.Service{Handler: service, Path: path})
