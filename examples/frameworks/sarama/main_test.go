@@ -62,8 +62,12 @@ func TestAnInterceptorOfSaramasHasNoRequestsContext(t *testing.T) {
 		defer partition.Close()
 		return propagation.FromContext(received(context.Background(), <-partition.Messages())).Get("x-request-id")
 	}
-	plain := func() *sarama.ProducerMessage { return &sarama.ProducerMessage{Topic: topic, Value: sarama.StringEncoder("")} }
-	with := func(ctx context.Context) []sarama.ProducerInterceptor { return []sarama.ProducerInterceptor{tracing{ctx}} }
+	plain := func() *sarama.ProducerMessage {
+		return &sarama.ProducerMessage{Topic: topic, Value: sarama.StringEncoder("")}
+	}
+	with := func(ctx context.Context) []sarama.ProducerInterceptor {
+		return []sarama.ProducerInterceptor{tracing{ctx}}
+	}
 
 	assert.Empty(t, sent(with(context.Background()), plain()))
 	assert.Equal(t, "first", sent(with(first), plain()), "whatever request the message is for")
