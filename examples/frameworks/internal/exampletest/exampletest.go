@@ -27,14 +27,20 @@ func Conforms(t *testing.T, service example.Service) {
 
 // ConformsLater is Conforms for a service that has others make its calls: it puts
 // the URL in its query, ?url=, into a message, and a consumer calls that with
-// the client, in a context that comes from no request.
-func ConformsLater(t *testing.T, start func(client *http.Client) http.Handler) {
+// the client, in a context that comes from no request. Families are what the
+// message can carry, all of Istio's unless they are named.
+func ConformsLater(t *testing.T, start func(client *http.Client) http.Handler, families ...propagation.Family) {
 	t.Helper()
 	l := &later{called: make(map[string]chan struct{})}
 	service := start(&http.Client{Transport: &middleware.Transport{Base: l}})
+	carried := propagation.Istio()
+	if len(families) > 0 {
+		carried = propagation.Of(families...)
+	}
 	propagationtest.Run(t, propagationtest.Service{
-		Handler: func(string, *http.Client) http.Handler { return l.answered(service) },
-		Path:    "/?url={upstream}",
+		Handler:  func(string, *http.Client) http.Handler { return l.answered(service) },
+		Path:     "/?url={upstream}",
+		Families: carried,
 	})
 }
 
