@@ -169,7 +169,7 @@ func (x *explanation) explain(m *message) {
 	x.requestID(h)
 	for _, s := range m.spans {
 		x.title(string(s.Format))
-		x.item("trace", fmt.Sprintf("%s (%d bits)", s.Trace[32-s.Digits:], 4*s.Digits))
+		x.item("trace", traceOf(s))
 		x.item("span", s.Span+parentOf(s))
 	}
 	positions := wire.Read(h)
@@ -233,17 +233,26 @@ func (x *explanation) position(h http.Header, p wire.Context) {
 		return
 	}
 	if p.Trace != "" {
-		trace := printable(p.Trace)
-		if p.Digits > 0 {
-			trace = fmt.Sprintf("%s (%d bits)", p.Trace[32-p.Digits:], 4*p.Digits)
-		}
-		x.item("trace", trace)
+		x.item("trace", traceOf(p))
 	}
 	if p.Span != "" {
 		x.item("span", printable(p.Span)+", the caller's"+parentOf(p))
 	}
 	x.item("sampling", sampling(p))
 	x.envoyReads(h, p)
+}
+
+// traceOf returns the trace ID and its size. Those of Jaeger may lack zeros in
+// front.
+func traceOf(p wire.Context) string {
+	switch {
+	case p.Digits == 0:
+		return printable(p.Trace)
+	case p.Digits <= 16:
+		return p.Trace[16:] + " (64 bits)"
+	default:
+		return p.Trace + " (128 bits)"
+	}
 }
 
 // parentOf says of which span a span is the child.

@@ -33,6 +33,7 @@ type paste struct {
 	more bool
 
 	names, looked int // so far
+	line          int // of the JSON value that is walked through
 }
 
 type line struct {

@@ -526,7 +526,10 @@ func (r *reading) unquoted() bool {
 	case r.before == '|' && r.sep == ":": // Apache's
 		stop("|")
 	case r.first && r.sep == ":", r.sep == named:
-		until = r.cut(until)
+		if until = r.cut(until); !list {
+			stop("\t") // LTSV
+			until = r.cutOther(until)
+		}
 	case !list:
 		stop(" \t,\"'`|)}]&<>")
 	case r.sep == "=":
@@ -535,10 +538,7 @@ func (r *reading) unquoted() bool {
 		stop("]")
 	default:
 		stop("\"'`)}]<|")
-		until = r.cut(until)
-		if next := otherHeader.FindStringIndex(r.text[r.at:until]); next != nil {
-			until = r.at + next[0]
-		}
+		until = r.cutOther(r.cut(until))
 	}
 	value := strings.TrimSpace(r.text[r.at:until])
 	if !enclosed {
@@ -564,6 +564,14 @@ func (r *reading) unquoted() bool {
 
 // otherHeader is where a header that is none of traces begins in a line.
 var otherHeader = regexp.MustCompile(`[,;]\s*:?[A-Za-z][A-Za-z0-9-]*: `)
+
+// cutOther returns where such a header begins in the line that ends at until.
+func (r *reading) cutOther(until int) int {
+	if next := otherHeader.FindStringIndex(r.text[r.at:until]); next != nil {
+		return r.at + next[0]
+	}
+	return until
+}
 
 // cut returns where the next header begins in the line that ends at until.
 func (r *reading) cut(until int) int {
