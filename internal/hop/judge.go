@@ -61,7 +61,7 @@ const (
 	WasLost   Verdict = "lost"      // something beside the trace is missing
 	Overrode  Verdict = "overridden"
 	WasBroken Verdict = "broken"
-	NotThere  Verdict = "" // nothing was sent, and nothing arrived
+	NotThere  Verdict = "nothing" // nothing was sent, and nothing arrived
 )
 
 // Reading is the verdict of one reader.

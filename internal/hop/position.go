@@ -429,7 +429,11 @@ func (j *judge) between() {
 		if j.want.Spans == AnySpans {
 			kind = Stale
 		}
-		j.fault(kind, j.strict(Broken), Family{}, names, "%s arrived as sent, beside %s, which names a new span", formatNames(same), formatNames(fresh))
+		which := "which names"
+		if len(fresh) > 1 {
+			which = "which name"
+		}
+		j.fault(kind, j.strict(Broken), Family{}, names, "%s arrived as sent, beside %s, %s a new span", formatNames(same), formatNames(fresh), which)
 	case len(fresh) > 1:
 		for n, o := range fresh {
 			for _, p := range fresh[:n] {
