@@ -280,7 +280,7 @@ func (r *checkReport) writeText(e env) error {
 		fmt.Fprintf(&b, "\n%s\n", e.wrap("Could not tell more: "+r.Reason+".", ""))
 	}
 	for _, n := range r.Notes {
-		fmt.Fprintf(&b, "\n%s\n", e.wrap("Note: "+printable(n.What)+". "+n.Why, ""))
+		fmt.Fprintf(&b, "\n%s\n", e.wrap("Note: "+printable(strings.Join(append([]string{n.What}, n.Also...), "; "))+". "+n.Why, ""))
 	}
 	if len(r.Probes) > 0 && !r.flags.verbose {
 		fmt.Fprintf(&b, "\n%s\n", e.faint(e.wrap("Sent: "+hop.And(r.names())+". -v shows what arrived of each.", "")))

@@ -46,6 +46,7 @@ const (
 	// The decision is another one.
 	DecisionChanged Kind = "decision-changed"
 	DecisionLost    Kind = "decision-lost"
+	RootDecided     Kind = "root-decided"
 
 	// Something beside the trace is lost.
 	StateLost        Kind = "state-lost"
@@ -86,7 +87,7 @@ type Fault struct {
 	Family   string   // its title, or empty if the fault is of several
 	Headers  []string // that it shows in
 	What     string   // a sentence without its full stop
-	why      string   // what is true of this one alone
+	why, do  string   // what is true of this one alone
 }
 
 // Rule returns the rule that the fault breaks.
@@ -115,6 +116,8 @@ func (f Fault) Gone() bool {
 func (f Fault) Do(c Clues) string {
 	a := advice[f.Kind]
 	switch {
+	case f.do != "":
+		return f.do
 	case c.Proxy && a.proxy != "":
 		return a.proxy
 	case c.Sidecar && (f.Kind == RequestIDChanged || f.Kind == OtherTrace || f.Kind == AllLost):
@@ -126,7 +129,7 @@ func (f Fault) Do(c Clues) string {
 // Hint returns where in the service's language, and in its libraries, to look
 // for what Do says. It is empty where nothing is known to look for.
 func (f Fault) Hint(c Clues) string {
-	if a := advice[f.Kind]; !c.Proxy || a.proxy == "" {
+	if a := advice[f.Kind]; f.do == "" && (!c.Proxy || a.proxy == "") {
 		return c.Language.advice(a.about, c.Spans)
 	}
 	return ""
@@ -234,6 +237,12 @@ var advice = map[Kind]struct {
 		do:    "Pass the decision on as it came, with or without IDs beside it.",
 		proxy: "Let the proxy pass the header on as it came.",
 		about: nothing,
+	},
+
+	RootDecided: {
+		rule: asTold,
+		why:  "A decision without IDs names no parent, so that the tracer asked its sampler for roots. It matters only where somebody sends a decision alone: sidecars write IDs beside each.",
+		do:   "Leave deciding to the sidecars, or have the service pass a decision without IDs on as it came.",
 	},
 
 	StateLost: {

@@ -131,6 +131,14 @@ func TestFindingsInRealServicesAreJudgedAsTheyAre(t *testing.T) {
 				"x-b3-traceid: 0000000000000000" + in128[16:] + "\nx-b3-spanid: " + newSpan + "\nx-b3-sampled: 1", ""}},
 			hop.Note, "continues the trace in B3", nil, "the 64-bit trace ID arrived with 32 digits", "",
 		},
+		"D7 OpenTelemetry's B3 begins a trace where a decision came in alone": {
+			"there is no parent to follow; no sidecar sends a decision alone", "b3",
+			[]pair{
+				{"x-b3-sampled: 0 alone", "x-b3-sampled: 0", "x-b3-traceid: " + newTrace + "\nx-b3-spanid: " + newSpan + "\nx-b3-sampled: 1", ""},
+				{"x-b3-flags: 1 alone", "x-b3-flags: 1", "x-b3-traceid: " + newTrace + "\nx-b3-spanid: " + newSpan + "\nx-b3-sampled: 1", ""},
+			},
+			hop.Note, "continues the trace in B3", nil, "names no parent", "always_on",
+		},
 		"D8 reviews with the Java agent": {
 			"traceparent is renewed, x-b3-* are as they came, b3 is not in the list", usual,
 			[]pair{

@@ -266,23 +266,35 @@ func (j *judge) decisionAlone(f Family, i, o wire.Context) Verdict {
 			return v
 		}
 	}
-	// A tracer that sees no decision without IDs may record what nobody asked
-	// for, and does not know of debug; it must not leave out what somebody did.
-	own := j.want.Spans == OwnSpans && v == Continued && o.Decision.Sampled()
 	switch was, is := i.Decision, o.Decision; {
 	case was == is:
-	case was.Sampled() && is.Sampled() && own:
-		j.debugLost(f, Note, i, o, names)
-	case was.Sampled() && is.Sampled():
-		j.debugLost(f, j.strict(Overridden), i, o, names)
 	case is == wire.Deferred:
 		j.fault(DecisionLost, Overridden, f, names, "the decision %s was lost", written(i))
-	case own:
-		j.changed(f, Note, i, o, names)
+	case placed(o) && is.Sampled():
+		// A tracer that sees no decision without IDs may record what nobody
+		// asked for, and does not know of debug.
+		j.root(f, Note, i, o, names)
+	case placed(o):
+		// It must not leave out what somebody asked for.
+		j.root(f, Overridden, i, o, names)
+	case was.Sampled() && is.Sampled():
+		j.debugLost(f, j.strict(Overridden), i, o, names)
 	default:
-		j.changed(f, Overridden, i, o, names)
+		j.changed(f, i, o, names)
+		last := &j.faults[len(j.faults)-1]
+		last.why = "The next hop obeys it. A B3 propagator of OpenTelemetry writes 0 in a service that makes no span."
+		last.do = "Pass the decision on as it came. In Go, otelprop.Propagator and middleware.Relay do."
 	}
 	return v
+}
+
+// root says that a new trace decides otherwise than the decision without IDs
+// that came in.
+func (j *judge) root(f Family, severity Severity, i, o wire.Context, names []string) {
+	fault := j.fault(RootDecided, severity, f, names, "%s was sent alone, and %s begins a trace that is %s", written(i), o.Format, o.Decision)
+	if severity == Overridden {
+		fault.why = "A decision without IDs names no parent, so that the tracer asked its sampler for roots, which said no. What somebody asked to be recorded is not."
+	}
 }
 
 // decision compares what i and o say of sampling.
@@ -307,7 +319,7 @@ func (j *judge) decision(f Family, i, o wire.Context) {
 	case is == wire.Deferred:
 		j.fault(DecisionLost, Overridden, f, names, "the decision %s was lost", written(i))
 	default:
-		j.changed(f, Overridden, i, o, names)
+		j.changed(f, i, o, names)
 	}
 }
 
@@ -320,15 +332,12 @@ func (j *judge) debugLost(f Family, severity Severity, i, o wire.Context, names 
 }
 
 // changed says in which direction a decision was overridden, and what does so.
-func (j *judge) changed(f Family, severity Severity, i, o wire.Context, names []string) {
+func (j *judge) changed(f Family, i, o wire.Context, names []string) {
 	direction, sampler := "not sampled became sampled", "A trace is recorded as a whole or not at all. A sampler that asks nobody, such as always_on, records a piece of a trace that nobody else records."
 	if i.Decision.Sampled() {
 		direction, sampler = "sampled became not sampled", "A trace is recorded as a whole or not at all. A sampler that asks nobody, such as always_off or a ratio of trace IDs, leaves a hole in the trace, and all services behind it obey."
 	}
-	if !placed(o) {
-		sampler = "The next hop obeys it. A B3 propagator of OpenTelemetry writes 0 in a service that makes no span."
-	}
-	j.fault(DecisionChanged, severity, f, names, "%s: %s was sent, and %s says %s", direction, written(i), o.Format, o.Decision).why = sampler
+	j.fault(DecisionChanged, Overridden, f, names, "%s: %s was sent, and %s says %s", direction, written(i), o.Format, o.Decision).why = sampler
 }
 
 // deciders returns the headers in which a format says its decision.

@@ -108,7 +108,7 @@ func (s *summary) add(o Outcome) {
 				call = fmt.Sprintf("%s, call %d of %d", c.Name, n+1, len(o.Calls))
 			}
 			finding := Finding{Fault: f, Probe: o.Probe.Name, Call: call, Sent: o.Probe.Sent, Arrived: c.Header}
-			if o.Probe.onlyB3 && f.Family == "B3" && f.Severity > Note && (f.Gone() || f.Kind == DecisionChanged) {
+			if o.Probe.onlyB3 && f.Family == "B3" && f.Severity > Note {
 				// Sidecars begin traces in x-b3-*, which is asked for by itself.
 				finding.Fault = alone(f)
 			}
@@ -148,10 +148,16 @@ func (s *summary) titles(f Fault) (titles []string) {
 	return titles
 }
 
-// alone turns the loss of a trace that came in b3 alone into a note.
+// alone turns into a note what becomes of a trace, or a decision, that came in
+// b3 alone. What a service makes up stays what it is.
 func alone(f Fault) Fault {
-	f.Kind, f.Severity = OneFormat, Note
-	f.What, f.why = "a trace that comes in b3 alone ends here; x-b3-* do not need it", "Sidecars begin traces in x-b3-*, and since Envoy 1.40 renew b3 where it came in alone. It matters only where somebody who calls the mesh sends b3 alone."
+	switch {
+	case f.Kind == DecisionLost, f.Kind == DecisionChanged, f.Kind == RootDecided:
+		f.Severity = Note
+	case f.Gone():
+		f.Kind, f.Severity = OneFormat, Note
+		f.What, f.why = "a trace that comes in b3 alone ends here; x-b3-* do not need it", "Sidecars begin traces in x-b3-*, and since Envoy 1.40 renew b3 where it came in alone. It matters only where somebody who calls the mesh sends b3 alone."
+	}
 	return f
 }
 
@@ -173,7 +179,7 @@ func (s *summary) told(f Finding) bool {
 		case g.Severity < f.Severity:
 		case g.What == f.What, len(less(f.Headers, g.Headers)) == 0 && direction(g) == direction(f):
 			return true
-		case f.Kind == DecisionChanged && direction(g) == direction(f), f.Kind == Stale, f.Kind == Disagree:
+		case f.Kind == DecisionChanged && direction(g) == direction(f), f.Kind == RootDecided && f.Family == g.Family, f.Kind == Stale, f.Kind == Disagree:
 			// One cause, which shows in several formats.
 			if !slices.Contains(g.Headers, f.Headers[0]) {
 				s.findings[i].Headers = append(slices.Clone(g.Headers), f.Headers...)
@@ -321,7 +327,7 @@ func (s *summary) word(r Reading, sum Summary) string {
 			return "makes up a decision in"
 		case DecisionChanged:
 			return "overrides sampling in"
-		case DecisionLost:
+		case DecisionLost, RootDecided:
 			return "loses a decision in"
 		case StateLost:
 			return "loses part of"

@@ -128,7 +128,7 @@ const (
 // A service that does not answer, or does not call its upstream, cannot be
 // tested: then the error says that, and nothing else.
 //
-// Test takes as long as the service for some 80 requests, 32 of them at once,
+// Test takes as long as the service for some 90 requests, 32 of them at once,
 // and waits 10 seconds at most for each. Where two in a row are not answered by
 // then, it makes no more.
 func Test(s Service) error {
