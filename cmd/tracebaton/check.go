@@ -473,21 +473,20 @@ func (c *checker) ask(ctx context.Context, probes ...*probe) {
 		return
 	}
 	c.bench.begin(probes...)
-	errs := make([]error, len(probes))
 	var sent sync.WaitGroup
-	for i, p := range probes {
+	for _, p := range probes {
 		sent.Add(1)
 		go func() {
 			defer sent.Done()
-			errs[i] = c.bench.send(ctx, p)
+			p.err = c.bench.send(ctx, p)
 		}()
 	}
 	sent.Wait()
 	c.probes = append(c.probes, probes...)
-	for i, err := range errs {
-		if err != nil && c.report.Reason == "" {
-			if c.report.Reason = err.Error(); len(c.probes) > len(probes) {
-				c.report.Reason = "with " + probes[i].Name + ": " + c.report.Reason
+	for _, p := range probes {
+		if p.err != nil && c.report.Reason == "" {
+			if c.report.Reason = p.err.Error(); len(c.probes) > len(probes) {
+				c.report.Reason = "with " + p.Name + ": " + c.report.Reason
 			}
 		}
 	}

@@ -52,6 +52,7 @@ type probe struct {
 	took   time.Duration
 	calls  []upstreamCall
 	judged []hop.Call
+	err    error  // that the request told nothing with
 	failed string // why calls that the service makes later were not seen
 
 	number int
