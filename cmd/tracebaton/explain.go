@@ -185,13 +185,8 @@ func (x *explanation) explain(m *message) {
 	}
 }
 
-var allFamilies = func() propagation.Families {
-	f := propagation.Istio()
-	for _, known := range hop.Known {
-		f = f.With(known.Family)
-	}
-	return f
-}()
+var allFamilies = propagation.Istio().With(propagation.Baggage, propagation.Datadog, propagation.SkyWalking,
+	propagation.GoogleCloud, propagation.GRPCTraceBin, propagation.XRay, propagation.Jaeger)
 
 const width = 80
 
