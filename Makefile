@@ -12,9 +12,9 @@ demo:
 mesh-demo: servers
 	cd integration && GOWORK=off go run ./cmd/meshdemo
 
-## The tests of the library and of the examples
+## The tests of the library, the commands and the examples
 test:
-	go test ./... ./examples/...
+	go test work
 
 ## gofmt, go mod tidy, go vet and golangci-lint, over all modules
 lint:
