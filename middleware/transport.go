@@ -74,7 +74,7 @@ func withdraw(r *http.Request, h propagation.Headers) *http.Request {
 	// the rest of x-b3-* names no span.
 	ownSpan := len(r.Header["X-B3-Spanid"]) > 0 && !cameIn("X-B3-Spanid")
 	for key := range r.Header {
-		if cameIn(key) && !(ownSpan && strings.HasPrefix(key, "X-B3-")) {
+		if cameIn(key) && (!ownSpan || !strings.HasPrefix(key, "X-B3-")) {
 			out = without(r, out, key)
 		}
 	}
