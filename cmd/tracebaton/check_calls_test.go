@@ -188,6 +188,24 @@ func TestWhatASidecarFillsInIsNotSaidToBeTheServices(t *testing.T) {
 	assert.NotContains(t, stdout, "another ID")
 }
 
+// Envoy's Datadog tracer keeps the first line of tracestate only, which is no
+// fault of the service before it.
+func TestWhatASidecarLosesOfSeveralLinesIsANote(t *testing.T) {
+	for mark, want := range map[string]int{"X-Envoy-Attempt-Count": statusWhole, "X-Other": statusBroken} {
+		client := &http.Client{Transport: sidecar{http.DefaultTransport, func(h http.Header) {
+			h.Set(mark, "1")
+			if values := h.Values("Tracestate"); len(values) > 1 {
+				h.Set("Tracestate", values[0])
+			}
+		}}}
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { call(w, r, client, istio) }))
+		stdout, _, status := tracebaton(t, "", "check", s.URL+"?url={upstream}")
+		s.Close()
+		assert.Equal(t, want, status, stdout)
+		assert.Contains(t, flat(stdout), "tracestate: member rojo was lost")
+	}
+}
+
 func TestAProxyGetsAdviceForAProxy(t *testing.T) {
 	args := configured(t, func(upstream string) http.Handler {
 		u, _ := url.Parse(upstream)

@@ -20,6 +20,9 @@ type Probe struct {
 	needs string
 	// only says that all of B3 is in b3, which sidecars do not begin traces in.
 	onlyB3 bool
+	// lines says that lists are in several lines, of which a sidecar may take
+	// the first only: Envoy's Datadog tracer does so with tracestate.
+	lines bool
 }
 
 // Probes returns the requests that tell what a service does with the families,
@@ -100,10 +103,11 @@ func Probes(families []Family, random io.Reader) []Probe {
 // false if there is none.
 func repeated(p Probe) (Probe, bool) {
 	found := false
+	p.lines = true
 	for name, values := range p.Sent {
 		lower := strings.ToLower(name)
-		switch {
-		case lower == "tracestate", lower == "baggage":
+		switch lower {
+		case "tracestate", "baggage":
 			p.Sent[name] = strings.Split(values[0], ",")
 			found = true
 		default:

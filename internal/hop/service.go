@@ -112,6 +112,10 @@ func (s *summary) add(o Outcome) {
 				// Sidecars begin traces in x-b3-*, which is asked for by itself.
 				finding.Fault = alone(f)
 			}
+			if o.Probe.lines && c.Judgment.Sidecar && f.Severity == Lost {
+				finding.Severity = Note
+				finding.why = f.Why() + " A sidecar is on the way, and may have done it: Envoy's Datadog tracer keeps the first line of tracestate only."
+			}
 			if s.told(finding) {
 				continue
 			}
@@ -209,7 +213,7 @@ var order = []Verdict{NotThere, Begun, Relayed, Continued, WasLost, Overrode, Wa
 
 // verdict keeps the worst of a family's verdicts.
 func (s *summary) verdict(p Probe, r Reading, j Judgment) {
-	if p.onlyB3 && r.Family.Name == "b3" {
+	if p.onlyB3 && r.Family.Name == "b3" || p.lines && j.Sidecar && r.Verdict == WasLost {
 		return
 	}
 	for _, f := range j.Faults {
@@ -230,7 +234,7 @@ func max2(a, b Verdict) Verdict {
 // headline says in one line what became of the trace, and what to ask for
 // where one format is enough.
 func (s *summary) headline(sum Summary) (headline, families string) {
-	var relayed, continued, silent []string
+	var relayed, continued []string
 	bad := make(map[string][]string)
 	var words []string
 	say := func(word, title string) {
@@ -251,7 +255,6 @@ func (s *summary) headline(sum Summary) (headline, families string) {
 				continued = append(continued, title)
 			}
 		case NotThere, Begun:
-			silent = append(silent, title)
 		default:
 			say(s.word(r, sum), title)
 		}
@@ -306,6 +309,9 @@ func (s *summary) word(r Reading, sum Summary) string {
 		case RequestIDTwice, Repeated:
 			return "repeats"
 		case OtherTrace:
+			if strings.Contains(f.What, "made anew") {
+				return "drops"
+			}
 			return "begins a new trace in"
 		case Empty:
 			return "sends empty headers of"

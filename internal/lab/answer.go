@@ -49,6 +49,9 @@ func (a *Answers) Add(s string) error {
 	return nil
 }
 
+// https://github.com/grpc/grpc/blob/v1.76.0/doc/statuscodes.md
+const maxGRPCStatus = 16
+
 // AddStatus takes CODE or /pattern=CODE into the answers.
 func (a *Answers) AddStatus(s string) error {
 	pattern, code, err := cut(s)
@@ -56,8 +59,8 @@ func (a *Answers) AddStatus(s string) error {
 		return err
 	}
 	status, err := strconv.Atoi(code)
-	if err != nil || status < 0 || status > 599 {
-		return fmt.Errorf("%q is no status", code)
+	if err != nil || status < 0 || status > maxGRPCStatus && status < 200 || status > 599 {
+		return fmt.Errorf("%q is no status: of HTTP there are 200 to 599, of gRPC 0 to %d", code, maxGRPCStatus)
 	}
 	a.of(pattern).Status = status
 	return nil
@@ -142,7 +145,7 @@ func (a Answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if answer.body {
 			body = answer.Body
 		}
-		if answer.Status != 0 {
+		if answer.Status > maxGRPCStatus {
 			status = answer.Status
 		}
 		for name, values := range answer.Header {

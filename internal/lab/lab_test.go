@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -180,4 +181,32 @@ func TestAHandlerThatNeverReturnsDoesNotKeepAServer(t *testing.T) {
 func TestAPlaceThatCannotBeListenedAtIsNamed(t *testing.T) {
 	_, err := lab.Serve(lab.Config{Addr: "256.0.0.1:1"}, nil)
 	assert.ErrorContains(t, err, "cannot listen")
+}
+
+// What can be said of an answer is refused with a reason, or answers every call.
+func FuzzAnswers(f *testing.F) {
+	f.Add(`{"a":1}`, "/details/*=201", "/details/*=X-A: b", "/details/0", "text/html;q=0.1, */*")
+	f.Add("/a[b]=c", "600", "a b: c", "/a[", "application/grpc")
+	f.Fuzz(func(t *testing.T, body, status, header, path, accept string) {
+		if strings.Contains(body, "@") {
+			return // it would name a file
+		}
+		var a lab.Answers
+		for _, err := range []error{a.Add(body), a.AddStatus(status), a.AddHeader(header)} {
+			if err != nil && err.Error() == "" {
+				t.Error("no reason is given")
+			}
+		}
+		for _, proto := range []int{1, 2} {
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			r.URL.Path, r.ProtoMajor = path, proto
+			r.Header.Set("Accept", accept)
+			r.Header.Set("Content-Type", accept)
+			w := httptest.NewRecorder()
+			a.ServeHTTP(w, r)
+			if w.Code < 100 || w.Code > 599 {
+				t.Errorf("the status is %d", w.Code)
+			}
+		}
+	})
 }

@@ -191,7 +191,7 @@ func TestABrokenServiceFailsWithTheMessageThatNamesItsFault(t *testing.T) {
 		},
 		"keeps a stale b3 beside fresh x-b3-*": {
 			own(loop(func(out, in http.Header) { all(out, in); child(out, "traceparent") })),
-			"headers of all families arrive together: b3 arrived as sent, beside x-b3-* and traceparent, which names a new span",
+			"headers of all families arrive together: b3 arrived as sent, beside x-b3-* and traceparent, which name a new span",
 			false,
 		},
 		"keeps a stale parent beside a new span": {
