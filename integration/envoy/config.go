@@ -3,6 +3,7 @@ package envoy
 import (
 	"bytes"
 	_ "embed"
+	"encoding/json"
 	"fmt"
 	"net"
 	"text/template"
@@ -28,9 +29,9 @@ type Config struct {
 	Listeners []Listener
 
 	// Zipkin and OTLP are where spans go, host:port over HTTP. One that no
-	// listener's tracer needs may be empty. What is sent with the tracers of
-	// Datadog and SkyWalking goes to Zipkin's, which does not understand it.
-	Zipkin, OTLP string
+	// listener's tracer needs may be empty. Unread is where those of the
+	// tracers of Datadog and SkyWalking go, whose protocols nobody speaks here.
+	Zipkin, OTLP, Unread string
 
 	// Batches is whether spans are sent every five seconds, or five at a time,
 	// as Envoy does by default. Otherwise each is sent when it ends.
@@ -50,14 +51,13 @@ type Listener struct {
 	Sampling string // percentage of the traces that begin here that are kept; empty: 100
 
 	// Edge is whether requests come from outside the mesh, as to a gateway.
-	// EarlyRemove are the names of headers that are removed before Envoy reads
-	// them, LateRemove of those that a route removes. Underscores is
-	// headers_with_underscores_action, empty for Envoy's default, which lets
-	// such names pass.
-	Edge        bool
-	EarlyRemove []string
-	LateRemove  []string
-	Underscores string
+	Edge bool
+
+	// Patch are fields of the HTTP connection manager, as an EnvoyFilter
+	// merges them. LateRemove are the names of headers that a route removes,
+	// as a VirtualService has it.
+	Patch      map[string]any
+	LateRemove []string
 
 	Internal             string // address whose requests count as internal; empty: none
 	AlwaysOn             bool   // the sampler of the OpenTelemetry tracer
@@ -72,6 +72,10 @@ var sidecarTemplate = template.Must(template.New("sidecar").Funcs(template.FuncM
 	"address": func(hostport string) (string, error) {
 		host, port, err := net.SplitHostPort(hostport)
 		return fmt.Sprintf("{socket_address: {address: %s, port_value: %s}}", host, port), err
+	},
+	"json": func(v any) (string, error) {
+		b, err := json.Marshal(v)
+		return string(b), err
 	},
 	"dict": func(pairs ...string) map[string]string {
 		d := map[string]string{}
