@@ -13,13 +13,14 @@ import (
 // it reads and writes. Empty is [Zipkin].
 type Tracer string
 
+// The tracers of Envoy, with the headers that they read and write.
 const (
 	Zipkin        Tracer = "zipkin"     // B3
 	ZipkinW3C     Tracer = "zipkin-w3c" // B3 and W3C: USE_B3_WITH_W3C_PROPAGATION
 	OpenTelemetry Tracer = "otel"       // W3C
-	Datadog       Tracer = "datadog"
-	SkyWalking    Tracer = "skywalking"
-	XRay          Tracer = "xray"
+	Datadog       Tracer = "datadog"    // x-datadog-*, and W3C
+	SkyWalking    Tracer = "skywalking" // sw8
+	XRay          Tracer = "xray"       // x-amzn-trace-id
 )
 
 // Config is the static configuration of one Envoy.
