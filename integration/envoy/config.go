@@ -60,6 +60,9 @@ type Listener struct {
 	Patch      map[string]any
 	LateRemove []string
 
+	Timeout string // of a request, 60s for a minute; empty: a minute
+	Retries int    // of one that fails
+
 	Internal             string // address whose requests count as internal; empty: none
 	AlwaysOn             bool   // the sampler of the OpenTelemetry tracer
 	SpawnUpstreamSpan    bool   // a span of the call on, too
