@@ -37,7 +37,7 @@ func TestWorkloads(t *testing.T) {
 			var over []string
 			for _, c := range p.Spec.TopologySpreadConstraints {
 				s, err := metav1.LabelSelectorAsSelector(c.LabelSelector)
-				if err == nil && s.Matches(labels.Set(p.Labels)) && slices.Contains(c.MatchLabelKeys, "version") {
+				if err == nil && s.Matches(labels.Set(p.Labels)) && c.LabelSelector.MatchLabels["version"] != "" {
 					over = append(over, c.TopologyKey)
 				}
 			}
