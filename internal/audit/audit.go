@@ -151,8 +151,7 @@ type service struct {
 	pairs   map[int32]*pair // by callee
 	order   []int32         // of callees, in order of appearance
 	tests   [classes]tally
-	clocked int
-	period  int64 // of the clock, in µs
+	period  int64 // of the clock that it goes by, in µs
 	// client spans that name a parent, those whose parent is not stored, and
 	// server spans likewise
 	relayed, missing, child, lost int

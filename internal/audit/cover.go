@@ -67,13 +67,15 @@ func reachOf(c *cover, from, to int64) reach {
 
 // The scales on which an orphan may coincide with a request.
 const (
-	nested = iota // it lies wholly within a request
-	within        // it begins within one
-	after         // it begins at most tolerances[after+…] after an answer
+	nested = iota      // it lies wholly within a request
+	within             // it begins within one
+	begun              // it begins at most tolerances[begun+…] after one has begun
+	after  = begun + 3 // or after the answer to one
 	scales = after + 4
 )
 
-var tolerances = [scales]int64{after: 5_000, 25_000, 125_000, 625_000}
+// tolerances are in µs.
+var tolerances = [scales]int64{begun: 5_000, 25_000, 125_000, after: 5_000, 25_000, 125_000, 625_000}
 
 // tally sums up what a list of orphans shows on each scale.
 type tally [scales]struct {
@@ -92,7 +94,7 @@ func (t *tally) expected(scale int) float64 {
 const minHits = 3
 
 // best returns the scale that tells most, and how likely so many hits are by
-// chance, for the best of six scales.
+// chance, for the best of all scales.
 func (t *tally) best() (scale int, p float64) {
 	p = 1
 	for s := range t {
@@ -103,6 +105,10 @@ func (t *tally) best() (scale int, p float64) {
 		if q := atLeast(h, n, t.expected(s)/float64(n)); q < p {
 			scale, p = s, q
 		}
+	}
+	// What follows short requests begins soon after them, too.
+	if scale >= begun && scale < after && 2*t[within].hits < t[scale].hits {
+		scale += after - begun
 	}
 	return scale, min(1, scales*p)
 }
@@ -133,7 +139,7 @@ type evidence [scales]struct {
 // requests is what came in at a pod.
 type requests struct {
 	slack  cover         // at the starts, until the latest end so far
-	gap    [scales]cover // at the ends, until a tolerance later
+	since  [scales]cover // at the starts or ends, until a tolerance later
 	narrow int64         // half the near window's width
 	ends   []int64
 	buf    []*record
@@ -154,12 +160,15 @@ func newRequests(in []*record) *requests {
 	slices.Sort(r.ends)
 	slices.Sort(lengths)
 	r.narrow = max(1_000_000, 8*lengths[len(lengths)/2])
-	for s := after; s < scales; s++ {
-		c := &r.gap[s]
-		c.at = r.ends
-		c.until = make([]int64, len(r.ends))
-		for k, end := range r.ends {
-			c.until[k] = end + tolerances[s]
+	for s := begun; s < scales; s++ {
+		c := &r.since[s]
+		c.at = r.slack.at
+		if s >= after {
+			c.at = r.ends
+		}
+		c.until = make([]int64, len(c.at))
+		for k, t := range c.at {
+			c.until[k] = t + tolerances[s]
 		}
 		c.measureUp(0)
 	}
@@ -172,7 +181,7 @@ func (r *requests) judge(orphans []*record, from, to int64) []evidence {
 	out := make([]evidence, len(orphans))
 	windows := make([][3]reach, len(orphans))
 	r.slack.measureUp(0)
-	whole := [2]reach{reachOf(&r.slack, from, to), reachOf(&r.gap[after], from, to)}
+	whole := [2]reach{reachOf(&r.slack, from, to), reachOf(&r.since[after], from, to)}
 	byLength := make(map[int64][]int)
 	for i, o := range orphans {
 		t := o.start
@@ -201,14 +210,17 @@ func (r *requests) judge(orphans []*record, from, to int64) []evidence {
 		level := powerBelow(o.end - o.start)
 		byLength[level] = append(byLength[level], i)
 
-		k = place(r.ends, t)
-		wide = reachOf(&r.gap[after], wideFrom, wideTo)
-		for s := after; s < scales; s++ {
-			c := &r.gap[s]
-			out[i][s].hit = c.has(t, k)
+		ended := place(r.ends, t)
+		wides := [2]reach{wide, reachOf(&r.since[after], wideFrom, wideTo)}
+		for s := begun; s < scales; s++ {
+			c, at, side := &r.since[s], k, 0
+			if s >= after {
+				at, side = ended, 1
+			}
+			out[i][s].hit = c.has(t, at)
 			half := r.narrow + 4*tolerances[s]
 			near := reachOf(c, max(t-half, from), min(t+half, to))
-			out[i][s].chance = [3]float64{c.share(near), c.share(wide), c.share(whole[1])}
+			out[i][s].chance = [3]float64{c.share(near), c.share(wides[side]), c.share(whole[side])}
 		}
 	}
 	for level, places := range byLength {

@@ -122,7 +122,7 @@ type Problem struct {
 // The levels of the decisions. With the first, a service is named; with the
 // second, a callee of a named service. They were found by measuring.
 const (
-	level       = 0.005
+	level       = 0.0005
 	calleeLevel = 0.01
 	// clearLevel is how unlikely it must be that calls that match no request
 	// were caused by requests, to say that a service begins them itself, and
@@ -340,13 +340,21 @@ func (a *Auditor) accuse(c *Callee, s *service, n naming, p *pair, f finding) {
 	t := &p.tests[f.class][f.scale]
 	expected := p.tests[f.class].expected(f.scale)
 	chance := fmt.Sprintf("%d of %d, where chance would give %.1f", t.hits, t.events, expected)
-	q := max(min(n.q[f.class], 1), f.p)
+	q := max(n.q[f.class], f.p)
+	if p.byRequest > 0 {
+		q = 0
+	}
+	c.Confidence = math.Round(min(1-q, surest)*1e4) / 1e4
+
+	busy := max(1, float64(a.total.to-a.total.from)*float64(len(p.pods)))
+	sm := &p.samples[f.class]
+	at := sm.attribute(f.scale, s.in, busy)
 	switch {
-	case p.byRequest > 0 && 2*p.byRequest >= t.hits:
-		c.Kind, q = KindRequestID, 0
-		c.Why = fmt.Sprintf("%s has the x-request-id of a request that came in with another trace", plural(p.byRequest, "call"))
-		if p.byRequest > 1 {
-			c.Why = strings.Replace(c.Why, " has the", " have the", 1)
+	case f.class == orphaned && (2*p.byRequest > t.hits || sm.sameID(&at) > 0.5):
+		c.Kind = KindRequestID
+		c.Why = "they have the x-request-id of a request that came in with another trace"
+		if t.hits >= minHits {
+			c.Why += ": " + chance
 		}
 	case f.class == madeUp:
 		c.Kind = KindMadeUp
@@ -359,24 +367,17 @@ func (a *Auditor) accuse(c *Callee, s *service, n naming, p *pair, f finding) {
 	case f.scale == nested:
 		c.Kind = KindDrops
 		c.Why = "they lie inside a request: " + chance
-	default:
+	case f.scale == within:
 		c.Kind = KindDrops
 		c.Why = "they begin during a request: " + chance
+	default:
+		c.Kind = KindDrops
+		c.Why = fmt.Sprintf("they begin within %d ms after a request: %s", tolerances[f.scale]/1000, chance)
 	}
-	if p.byRequest > 0 {
-		q = 0
-	}
-	c.Confidence = math.Round(min(1-q, surest)*1e4) / 1e4
 
-	busy := float64(a.total.to-a.total.from) * float64(max(1, len(p.pods)))
-	sm := &p.samples[f.class]
-	at := sm.attribute(f.scale, s.in, max(1, busy))
 	if len(sm.kept) > 0 {
 		scale := float64(sm.seen) / float64(len(sm.kept))
-		for r := range s.in {
-			if !at.names(r) || at.calls[r] == 0 {
-				continue
-			}
+		for _, r := range at.losing(expected / float64(max(1, t.events))) {
 			begun := int(math.Round(float64(at.calls[r]) * scale))
 			relayed := 0
 			if r < len(p.relayedBy) {
@@ -453,6 +454,8 @@ func (a *Auditor) excuse(c *Callee, s *service, p *pair) {
 	switch {
 	case s.long > 0:
 		c.Why = "it serves requests that last for more than a minute, and they may cause calls at any time"
+	case clocked && 2*p.clockHits > p.clocked:
+		c.Why = fmt.Sprintf("they go by a clock, every %v, and so do requests", time.Duration(s.period)*time.Microsecond)
 	case clocked:
 		c.Verdict, c.Why = Begins, fmt.Sprintf("they go by a clock, every %v", time.Duration(s.period)*time.Microsecond)
 	case t[within].events == 0:

@@ -49,6 +49,7 @@ type candidate struct {
 	begin, end int64 // relative to the orphan's start
 	route      int32 // its place
 	relayed    bool  // has relayed a call to the same callee
+	sameID     bool  // has the orphan's request ID
 }
 
 // sample finds the candidates of an orphan.
@@ -66,7 +67,7 @@ func (g *segment) sample(sm *sample, o *record, r *requests, known bool) {
 		sm.candidates = append(sm.candidates, candidate{
 			request: Ref{in.trace, in.id},
 			begin:   in.start - o.start, end: in.end - o.start,
-			route: in.name, relayed: g.relayed(in, o.name),
+			route: in.name, relayed: g.relayed(in, o.name), sameID: o.request != 0 && in.request == o.request,
 		})
 	}
 }
@@ -79,13 +80,13 @@ func (g *segment) relayed(in *record, callee int32) bool {
 // weight returns how well the candidate goes with the orphan, on that scale.
 func (c *candidate) weight(scale int, length int64) float64 {
 	served := 1 / float64(max(1, c.end-c.begin))
-	w := 0.0
-	switch tolerance := tolerances[scale]; {
-	case c.end+tolerance < 0, scale == nested && c.end < length:
+	w, tolerance := 0.0, tolerances[scale]
+	switch since := -c.end; {
+	case scale == nested && c.end < length, scale < after && c.end < 0, since > tolerance:
 		return 0
-	case tolerance == 0:
+	case scale < begun:
 		w = served
-	case c.end < 0:
+	case scale < after && -c.begin <= tolerance, scale >= after && since > 0:
 		w = 1 / float64(tolerance)
 	default:
 		w = 0.1 * served
@@ -177,12 +178,33 @@ func (s *samples) attribute(scale int, in []int, busy float64) attribution {
 	return a
 }
 
-// names reports whether the route is one that loses traces.
-func (a *attribution) names(route int) bool {
+// sameID returns the share of the orphans, of those with a cause, that have the
+// request ID of it.
+func (s *samples) sameID(a *attribution) float64 {
+	same, caused := 0, 0
+	for i, sm := range s.kept {
+		if a.cause[i] >= 0 {
+			caused++
+			if sm.candidates[a.cause[i]].sameID {
+				same++
+			}
+		}
+	}
+	return float64(same) / float64(max(1, caused))
+}
+
+// losing returns the places of the routes that lose traces: each has caused
+// some calls, and more of them the more of the calls chance would have
+// coincide with any request.
+func (a *attribution) losing(chance float64) (routes []int) {
 	sum := 0.0
 	for _, w := range a.weight {
 		sum += w
 	}
-	w := a.weight[route]
-	return w >= 2 && w >= 0.05*sum && a.rate[route] >= 0.02
+	for r, w := range a.weight {
+		if w >= 2 && w >= max(0.05, 0.3*chance)*sum && a.rate[r] >= 0.02 && a.calls[r] > 0 {
+			routes = append(routes, r)
+		}
+	}
+	return routes
 }

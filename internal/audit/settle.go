@@ -16,6 +16,7 @@ const (
 type pair struct {
 	relayed, begun int
 	clocked        int   // of begun: those that go by a clock
+	clockHits      int   // of clocked: those that coincide with a request
 	byRequest      int   // of begun: those with the ID of a request that came in
 	relayedBy      []int // by place of the route
 	first, last    int64 // starts of the orphans
@@ -290,10 +291,8 @@ func (g *segment) weigh() {
 				continue
 			}
 			clock := make(map[*record]bool)
-			period := byClock(all, clock)
-			if class == orphaned && period != 0 {
+			if period := byClock(all, clock); class == orphaned && period != 0 {
 				s.period = period
-				s.clocked += len(clock)
 			}
 			byPod := make(map[int32][]*record)
 			for _, o := range all {
@@ -318,7 +317,10 @@ func (g *segment) weigh() {
 					seen[o.name] = true
 					s.pairs[o.name].tests[class].count(orphans, shown, func(i int) bool { return orphans[i].name == o.name && timed(i) })
 				}
-				for _, o := range orphans {
+				for i, o := range orphans {
+					if class == orphaned && clock[o] && (shown[i][within].hit || shown[i][after+2].hit) {
+						s.pairs[o.name].clockHits++
+					}
 					known := class == orphaned && read[o]
 					pair := s.pairs[o.name]
 					if known {
