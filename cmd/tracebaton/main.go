@@ -68,6 +68,8 @@ func run(ctx context.Context, args []string, e env) int {
 		return runCheck(ctx, args[1:], e)
 	case "explain":
 		return runExplain(args[1:], e)
+	case "audit":
+		return runAudit(ctx, args[1:], e)
 	case "help", "-h", "-help", "--help":
 		_, _ = fmt.Fprint(e.stdout, usage)
 		return statusWhole
