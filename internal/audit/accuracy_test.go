@@ -149,7 +149,7 @@ func run(t *testing.T, c condition, first, n uint64) *score {
 func TestAccuracy(t *testing.T) {
 	n := uint64(*meshes) // #nosec G115 -- a flag
 	if n == 0 {
-		n = 10
+		n = 4
 	}
 	var conditions []condition
 	for _, rate := range []float64{1, 8, 60, 300} {
@@ -175,6 +175,7 @@ func TestAccuracy(t *testing.T) {
 		condition{"8/s, 10 % by request ID", meshsim.Config{Rate: 8, Seconds: 60, Sampling: 0.1, ByID: true}},
 		condition{"8/s, 10 %, honest, bursts and polling", meshsim.Config{Rate: 8, Seconds: 60, Sampling: 0.1, Honest: true, Bursts: true, Poll: true}},
 	)
+	var all, wrong int
 	for _, c := range conditions {
 		t.Run(c.name, func(t *testing.T) {
 			if *meshes == 0 && c.Rate > 8 {
@@ -185,6 +186,13 @@ func TestAccuracy(t *testing.T) {
 			for _, w := range s.wrong {
 				t.Log(w)
 			}
+			all, wrong = all+s.meshes, wrong+s.falseNamed
+			if c.Sampling == 1 && c.Rate <= 8 && 10*s.manyFound < 9*s.many {
+				t.Errorf("of %d that lose twenty traces or more only %d are found", s.many, s.manyFound)
+			}
 		})
+	}
+	if wrong > 1+all/1000 {
+		t.Errorf("%d false names in %d meshes", wrong, all)
 	}
 }

@@ -176,7 +176,7 @@ func newRequests(in []*record) *requests {
 }
 
 // judge returns the evidence of orphans of that pod, given in the order of
-// their start, within a store that reaches from one moment to another.
+// their start. They may have begun between from and to.
 func (r *requests) judge(orphans []*record, from, to int64) []evidence {
 	out := make([]evidence, len(orphans))
 	windows := make([][3]reach, len(orphans))

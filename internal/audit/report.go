@@ -122,7 +122,7 @@ type Problem struct {
 // The levels of the decisions. With the first, a service is named; with the
 // second, a callee of a named service. They were found by measuring.
 const (
-	level       = 0.0005
+	level       = 0.001
 	calleeLevel = 0.01
 	// clearLevel is how unlikely it must be that calls that match no request
 	// were caused by requests, to say that a service begins them itself, and
@@ -311,7 +311,7 @@ func (a *Auditor) judge(s *service, n naming, stored float64) Service {
 		}
 		f := a.find(s, n, p)
 		switch {
-		case s.gateway:
+		case s.gateway && p.begun > 0:
 			c.Verdict, c.Why = Origin, "it is a gateway"
 		case received == 0 && s.long == 0 && p.relayed == 0:
 			c.Verdict, c.Why = Origin, "nothing came in"

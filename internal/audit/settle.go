@@ -294,6 +294,7 @@ func (g *segment) weigh() {
 			if period := byClock(all, clock); class == orphaned && period != 0 {
 				s.period = period
 			}
+			from, to := g.span(all)
 			byPod := make(map[int32][]*record)
 			for _, o := range all {
 				if class == orphaned && clock[o] {
@@ -306,7 +307,7 @@ func (g *segment) weigh() {
 				if r == nil {
 					continue // nothing came in there that could have caused them
 				}
-				shown := r.judge(orphans, g.from, g.to)
+				shown := r.judge(orphans, from, to)
 				timed := func(i int) bool { return !clock[orphans[i]] }
 				s.tests[class].count(orphans, shown, timed)
 				seen := make(map[int32]bool)
@@ -336,6 +337,20 @@ func (g *segment) weigh() {
 			}
 		}
 	}
+}
+
+// span returns when calls of that kind may have begun, as far as is known:
+// somewhat before the first and after the last. Traffic and timers may end long
+// before the last request is answered, and of the time in between nothing
+// follows.
+func (g *segment) span(calls []*record) (from, to int64) {
+	n := int64(len(calls))
+	if n == 1 {
+		return g.from, g.to
+	}
+	first, last := calls[0].start, calls[n-1].start
+	margin := (last - first) / (n - 1)
+	return max(g.from, first-margin), min(g.to, last+margin)
 }
 
 // readRequests returns the orphans whose request ID stands on a request that

@@ -51,10 +51,17 @@ func (r *Reader) Read(in io.Reader) error {
 	m := &meter{r: plain, left: maxElement}
 	d := &document{Reader: r, json: json.NewDecoder(m), meter: m}
 	for {
-		switch err := d.value(); {
-		case errors.Is(err, io.EOF):
+		token, err := d.json.Token()
+		if errors.Is(err, io.EOF) {
 			return nil
-		case err != nil:
+		}
+		if err == nil {
+			err = d.value(token)
+		}
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
 			return fmt.Errorf("read JSON at byte %d: %w", d.json.InputOffset(), err)
 		}
 	}
@@ -104,13 +111,10 @@ type document struct {
 	meter *meter
 }
 
-// value reads a value of the outermost level. A document that holds everything
-// is not held itself: its elements are read one by one.
-func (d *document) value() error {
-	token, err := d.json.Token()
-	if err != nil {
-		return err
-	}
+// value reads a value of the outermost level, which begins with that token. A
+// document that holds everything is not held itself: its elements are read one
+// by one.
+func (d *document) value(token json.Token) error {
 	switch token {
 	case json.Delim('['):
 		return d.elements()
