@@ -16,6 +16,7 @@ package audit
 
 import (
 	"cmp"
+	"encoding/binary"
 	"hash/maphash"
 	"slices"
 	"strings"
@@ -34,6 +35,11 @@ const (
 
 // TraceID is the ID of a trace. One of 64 bits has no High.
 type TraceID struct{ High, Low uint64 }
+
+// TraceIDOf returns the ID of that bytes, as OpenTelemetry has them.
+func TraceIDOf(id [16]byte) TraceID {
+	return TraceID{binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint64(id[8:])}
+}
 
 // Span is what of a span bears witness.
 type Span struct {

@@ -456,6 +456,8 @@ func (a *Auditor) excuse(c *Callee, s *service, p *pair) {
 		c.Why = "it serves requests that last for more than a minute, and they may cause calls at any time"
 	case clocked && 2*p.clockHits > p.clocked:
 		c.Why = fmt.Sprintf("they go by a clock, every %v, and so do requests", time.Duration(s.period)*time.Microsecond)
+	case clocked && stored < 0.5:
+		c.Why = fmt.Sprintf("they go by a clock, every %v, and so may requests that are not recorded", time.Duration(s.period)*time.Microsecond)
 	case clocked:
 		c.Verdict, c.Why = Begins, fmt.Sprintf("they go by a clock, every %v", time.Duration(s.period)*time.Microsecond)
 	case t[within].events == 0:
