@@ -157,7 +157,11 @@ type service struct {
 	pairs   map[int32]*pair // by callee
 	order   []int32         // of callees, in order of appearance
 	tests   [classes]tally
-	period  int64 // of the clock that it goes by, in µs
+	period  int64    // of the clock that it goes by, in µs
+	doubled struct { // orphans of the sidecar to whom the application's tracer has calls, too
+		of, hits int
+		chance   float64
+	}
 	// client spans that name a parent, those whose parent is not stored, and
 	// server spans likewise
 	relayed, missing, child, lost int

@@ -427,6 +427,17 @@ func TestProblems(t *testing.T) {
 				r.request(t, 20, func(s *audit.Span) { s.Parent = r.Uint64() })
 			}
 		}, []string{"missing-parent", "sampling-split"}},
+		{"a tracer and a sidecar of two formats", func(r *recording) {
+			for _, t := range r.when(20) {
+				r.call(t, 30, from("front.shop"))
+				r.request(t+1, 20)
+				for kind, at := range map[audit.Kind]float64{audit.Server: t + 2, audit.Client: t + 4} {
+					r.span(audit.Span{Service: "cart", Kind: kind, Callee: "prices"}, at, 15)
+					r.spans[len(r.spans)-1].Proxy = false
+				}
+				r.call(t+5, 10)
+			}
+		}, []string{"two-formats"}},
 		{"a stream", func(r *recording) {
 			r.call(5, 10, below(r.request(0, 90_000)))
 		}, []string{"long-requests"}},

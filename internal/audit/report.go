@@ -530,6 +530,11 @@ func (a *Auditor) problems() []Problem {
 			add(s.lost, "sampling-split", s.name, "%d of %d requests name a caller's span that is not stored, many more than elsewhere: does the caller's sidecar decide apart whether to record?", s.lost, s.child)
 		}
 	}
+	for _, s := range a.service {
+		if d := &s.doubled; d.of >= 10 && 10*d.hits >= 8*d.of && d.chance < 0.5*float64(d.of) {
+			add(d.hits, "two-formats", s.name, "%d of %d calls that begin a trace lie inside a call of the service's own tracer: it and the sidecar do not read each other's headers (W3C and B3, for instance)", d.hits, d.of)
+		}
+	}
 	add(t.negative+t.skewed, "clock", "", "%s ends before it begins, or begins a second before its caller's: a clock is wrong, or was set", plural(t.negative+t.skewed, "span"))
 	add(t.twice, "duplicate-ids", "", "%s is stored twice", plural(t.twice, "span"))
 	add(t.late, "late", "", "%s came after more than %d later ones, and was left out", plural(t.late, "span"), Window/2)

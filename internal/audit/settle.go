@@ -3,6 +3,7 @@ package audit
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // The classes of spans that may show that a trace is lost.
@@ -75,6 +76,7 @@ func (a *Auditor) settle(before int64) {
 		g := segment{Auditor: a, fresh: a.buf[begin:end]}
 		g.index()
 		g.tell()
+		g.interlock()
 		g.weigh()
 	}
 	// What later spans are to be judged by, if it is not too much.
@@ -273,6 +275,49 @@ func (g *segment) suspectParents(missing []*record) {
 			g.out[id][madeUp] = append(g.out[id][madeUp], r)
 		}
 	}
+}
+
+// interlock looks for sidecars' orphans that lie inside a call that the
+// service's own tracer has recorded, to the same callee: two tracers that do
+// not read each other's headers.
+func (g *segment) interlock() {
+	type route struct{ service, host string }
+	own := make(map[route][]*record)
+	for i := range g.buf {
+		if r := &g.buf[i]; r.kind == Client && !g.service[g.serviceOf(r)].proxy {
+			k := route{short(g.service[g.serviceOf(r)].name), short(g.callee[r.name].host)}
+			own[k] = append(own[k], r)
+		}
+	}
+	if len(own) == 0 {
+		return
+	}
+	covers := make(map[route]*requests)
+	for id, s := range g.service {
+		for _, o := range g.out[id][orphaned] {
+			k := route{short(s.name), short(g.callee[o.name].host)}
+			if !s.proxy || len(own[k]) == 0 {
+				continue
+			}
+			if covers[k] == nil {
+				covers[k] = newRequests(own[k])
+				covers[k].slack.measureUp(0)
+			}
+			c := &covers[k].slack
+			at := place(c.at, o.start)
+			s.doubled.of++
+			s.doubled.chance += c.share(reachOf(c, g.from, g.to))
+			if c.has(o.end, at) {
+				s.doubled.hits++
+			}
+		}
+	}
+}
+
+// short returns the first part of a host's or a service's name.
+func short(name string) string {
+	name, _, _ = strings.Cut(name, ".")
+	return name
 }
 
 // weigh adds up what the suspects show.
