@@ -124,11 +124,11 @@ type Auditor struct {
 
 // totals is what was seen, all in all.
 type totals struct {
-	spans, traces, late, twice   int
-	from, to                     int64
-	child, lost                  int // server spans with a parent, and those whose parent is missing
-	negative, skewed, long       int
-	clients, servers, overflowed int
+	spans, traces, late, twice int
+	from, to                   int64
+	child, lost                int // server spans with a parent, and those whose parent is missing
+	negative, skewed, long     int
+	clients                    int
 }
 
 type podKey struct {

@@ -137,7 +137,7 @@ const (
 // suspect is a service's calls of one class, on trial.
 type suspect struct {
 	service, class int
-	p, q, weight   float64
+	p, weight      float64
 }
 
 // Report settles what was added and returns the verdicts. Spans that are added

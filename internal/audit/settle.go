@@ -144,7 +144,6 @@ func (g *segment) tell() {
 		s := g.service[id]
 		switch r.kind {
 		case Server:
-			g.total.servers++
 			g.tellServer(r, s)
 		case Client:
 			g.total.clients++
@@ -241,13 +240,13 @@ func (g *segment) suspectParents(missing []*record) {
 		loss = float64(g.total.lost) / float64(g.total.child)
 	}
 	suspicious := make([]bool, len(g.service))
-	any := false
+	found := false
 	for i, s := range g.service {
 		if s.missing > 0 && !s.gateway && atLeast(s.missing, s.relayed, loss) < 1e-4 {
-			suspicious[i], any = true, true
+			suspicious[i], found = true, true
 		}
 	}
-	if !any {
+	if !found {
 		return
 	}
 	type firsts struct {
@@ -427,19 +426,15 @@ func (g *segment) readRequests() map[*record]bool {
 		if r.request == 0 {
 			continue
 		}
-		side, id := 0, g.serviceOf(r)
+		side, at := 0, g.serviceOf(r)
 		if r.kind == Client {
-			side = 1
-			if to := g.callee[r.name].service; to < 0 || to == id {
-				continue
-			} else {
-				id = to
+			side, at = 1, g.callee[r.name].service
+			if at == g.serviceOf(r) {
+				continue // it may be the orphan itself
 			}
-		} else if r.kind != Server {
-			continue
 		}
-		s := seen[key{id, r.request}]
-		if s == nil {
+		s := seen[key{at, r.request}]
+		if s == nil || r.kind == Other {
 			continue
 		}
 		if s.n[side] == 0 {

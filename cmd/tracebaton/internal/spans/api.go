@@ -115,7 +115,7 @@ func (s *Store) ReadAll(ctx context.Context, base string, r *Reader) error {
 			from = start
 		}
 		for _, service := range services {
-			err := s.between(ctx, service, from, to, func(from, to time.Time) (full bool, err error) {
+			err := between(from, to, func(from, to time.Time) (full bool, err error) {
 				asked++
 				n, err := s.traces(ctx, service, from, to, r)
 				if s.Progress != nil {
@@ -132,13 +132,13 @@ func (s *Store) ReadAll(ctx context.Context, base string, r *Reader) error {
 }
 
 // between asks for a time, and for its halves where the answer is full.
-func (s *Store) between(ctx context.Context, service string, from, to time.Time, ask func(from, to time.Time) (full bool, err error)) error {
+func between(from, to time.Time, ask func(from, to time.Time) (full bool, err error)) error {
 	full, err := ask(from, to)
 	if err != nil || !full || to.Sub(from) <= finest {
 		return err
 	}
 	half := from.Add(to.Sub(from) / 2)
-	return errors.Join(s.between(ctx, service, half, to, ask), s.between(ctx, service, from, half, ask))
+	return errors.Join(between(half, to, ask), between(from, half, ask))
 }
 
 // discover finds out which API the server has, and the services in it.
@@ -152,7 +152,7 @@ func (s *Store) discover(ctx context.Context) (services []string, err error) {
 			continue
 		}
 		services, err = parseServices(body)
-		body.Close()
+		_ = body.Close()
 		if err == nil {
 			return services, nil
 		}
@@ -191,7 +191,7 @@ func (s *Store) traces(ctx context.Context, service string, from, to time.Time, 
 	if err != nil {
 		return 0, err
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	counted := Reader{Span: r.Span, Skip: r.Skip}
 	traces := make(map[audit.TraceID]bool)
 	counted.Skip = func(t audit.TraceID) bool {
@@ -233,7 +233,7 @@ func (s *Store) get(ctx context.Context, path string, query url.Values) (io.Read
 	}
 	if res.StatusCode != http.StatusOK {
 		b, _ := io.ReadAll(io.LimitReader(res.Body, 200)) // of an error, the beginning will do
-		res.Body.Close()
+		_ = res.Body.Close()
 		return nil, statusError{res.StatusCode, s.base.JoinPath(path).String(), strings.TrimSpace(string(b))}
 	}
 	return &limited{res.Body, maxAnswer}, nil

@@ -47,7 +47,7 @@ func (r *Reader) Read(in io.Reader) error {
 	if err != nil {
 		return err
 	}
-	defer plain.Close()
+	defer func() { _ = plain.Close() }()
 	m := &meter{r: plain, left: maxElement}
 	d := &document{Reader: r, json: json.NewDecoder(m), meter: m}
 	for {
@@ -266,13 +266,13 @@ func (d *document) take(e *element) {
 			d.emit(e.Spans[i].span(e.Processes))
 		}
 	case e.ScopeSpans != nil || e.LibrarySpans != nil:
-		e.resourceSpans.each(d.emit)
+		e.each(d.emit)
 	case e.Result.ResourceSpans != nil:
 		for i := range e.Result.ResourceSpans {
 			e.Result.ResourceSpans[i].each(d.emit)
 		}
 	case e.ID != "":
-		d.emit(e.zipkinSpan.span())
+		d.emit(e.span())
 	}
 }
 
