@@ -371,7 +371,7 @@ func TestManySpansTakeBoundedMemory(t *testing.T) {
 	}
 	mesh, _ := meshOf(60, 60)
 	read, write := io.Pipe()
-	go func() { _ = write.CloseWithError(writeSpans(write, 2, mesh, *many)) }()
+	go func() { _ = write.CloseWithError(writeSpans(write, 0, mesh, *many)) }()
 	most, done := uint64(0), make(chan struct{})
 	var wait sync.WaitGroup
 	wait.Go(func() {

@@ -99,8 +99,9 @@ const (
 // It holds the last [Window] spans: 75 MB, however many there are in all.
 type Auditor struct {
 	// Sampling is the share of the requests that are recorded, between 0 and
-	// 1. Zero means that it is not known: then no service can be cleared of
-	// losing traces, and none is named for it that would not be otherwise.
+	// 1. It helps to clear services of losing traces, and names none. Zero
+	// means that it is not known: then it is estimated by what the services
+	// that are named show, if there are any.
 	Sampling float64
 
 	window  int // Window, unless a test sets it

@@ -282,6 +282,14 @@ func TestWhatIsNotRecordedClearsNobody(t *testing.T) {
 	c := verdict(t, report(&audit.Auditor{}, r.spans), "cart.shop", "prices.shop")
 	assert.Equal(t, audit.Unclear, c.Verdict)
 	assert.Contains(t, c.Why, "is not known")
+
+	// Where another service shows that nearly all requests are stored, they are.
+	for _, t := range r.when(100) {
+		r.request(t, 20, from("bad.shop"))
+		r.call(t+5, 10, from("bad.shop"))
+	}
+	c = verdict(t, report(&audit.Auditor{}, r.spans), "cart.shop", "prices.shop")
+	assert.Equal(t, audit.Begins, c.Verdict)
 }
 
 func TestReportNamesRoutesExamplesAndPods(t *testing.T) {

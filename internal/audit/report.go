@@ -323,7 +323,7 @@ func (a *Auditor) judge(s *service, n naming, stored float64) Service {
 			c.Verdict = Likely
 			c.Why = fmt.Sprintf("none of %s passes the trace on, and other calls of the service lose it", plural(p.begun, "call"))
 		default:
-			a.excuse(&c, s, p)
+			a.excuse(&c, s, p, stored)
 		}
 		out.Callees = append(out.Callees, c)
 	}
@@ -436,14 +436,18 @@ func (a *Auditor) podsOf(s *service, p *pair) (names []string, of int) {
 // eight true matches.
 const enough, enoughMatches = 20, 8
 
-// excuse says why the pair is not named although its calls begin traces.
-func (a *Auditor) excuse(c *Callee, s *service, p *pair) {
+// least is the share of the requests that is recorded at least: Istio's
+// default.
+const least = 0.01
+
+// excuse says why the pair is not named although its calls begin traces. That
+// share of the requests is stored, or it is not known if it is 0.
+func (a *Auditor) excuse(c *Callee, s *service, p *pair, stored float64) {
 	t := &p.tests[orphaned]
-	stored := a.Sampling * (1 - a.loss())
 	counts := fmt.Sprintf("%d of %d match a request, chance would give %.1f", t[within].hits, t[within].events, t.expected(within))
 	clocked := 10*p.clocked >= 9*p.begun
 	need := enough
-	if stored > 0 {
+	if a.Sampling > 0 {
 		need = max(enough, int(math.Ceil(enoughMatches/stored)))
 	}
 	busy := t[within].events > 0
@@ -462,7 +466,7 @@ func (a *Auditor) excuse(c *Callee, s *service, p *pair) {
 		c.Verdict, c.Why = Begins, fmt.Sprintf("they go by a clock, every %v", time.Duration(s.period)*time.Microsecond)
 	case t[within].events == 0:
 		c.Why = "no request is stored of the pods that made them"
-	case stored > 0 && t.against(stored) <= clearLevel:
+	case t.against(max(stored, least)) <= clearLevel:
 		c.Verdict, c.Why = Begins, "they are not tied to requests: "+counts
 	case p.begun < need:
 		c.Why = fmt.Sprintf("%s; %d would do", plural(p.begun, "call"), need)
