@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -219,8 +218,11 @@ func (a *auditor) readOne(ctx context.Context, source string) error {
 	if r.Unreadable > 0 {
 		err = errors.Join(err, fmt.Errorf("left out %s spans without a service or with IDs that are no hex digits", thousands(r.Unreadable)))
 	}
+	if err != nil && source == "-" {
+		source = "standard input"
+	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", cmp.Or(strings.Trim(source, "-"), "standard input"), err)
+		return fmt.Errorf("%s: %w", source, err)
 	}
 	return nil
 }

@@ -149,15 +149,18 @@ func run(t *testing.T, c condition, first, n uint64) *score {
 func TestAccuracy(t *testing.T) {
 	n := uint64(*meshes) // #nosec G115 -- a flag
 	if n == 0 {
-		n = 4
+		n = 3
 	}
 	var conditions []condition
 	for _, rate := range []float64{1, 8, 60, 300} {
 		for _, sampling := range []float64{1, 0.1} {
 			for _, loss := range []float64{0, 0.2} {
 				c := meshsim.Config{Rate: rate, Seconds: 60, Sampling: sampling, Loss: loss}
-				if rate == 300 {
-					c.Seconds = 20
+				switch rate {
+				case 60:
+					c.Seconds = 30
+				case 300:
+					c.Seconds = 10
 				}
 				conditions = append(conditions, condition{fmt.Sprintf("%v/s, %.0f %%, %.0f %% lost", rate, 100*sampling, 100*loss), c})
 			}

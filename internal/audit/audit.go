@@ -81,10 +81,15 @@ const (
 	// any order within half of it.
 	Window = 1 << 20
 	// maxNames is the number of different names of a sort, and maxRoutes that
-	// of a service's routes. What comes later counts as one and the same.
+	// of a service's routes. Later routes count as one and the same.
 	maxNames  = 1 << 16
 	maxRoutes = 1 << 8
 	maxName   = 256 // bytes
+
+	// maxTime and maxLength are what no span can be beyond: the year 2255, and
+	// a day.
+	maxTime   = 9_000_000_000_000_000
+	maxLength = int64(24 * time.Hour / time.Microsecond)
 
 	// maxRequest is how long a request may be served. What takes longer is a
 	// stream, and tells nothing of when a call was caused.
@@ -129,7 +134,7 @@ type totals struct {
 	from, to                   int64
 	child, lost                int // server spans with a parent, and those whose parent is missing
 	negative, skewed, long     int
-	clients                    int
+	nameless, clients          int
 }
 
 type podKey struct {
@@ -197,7 +202,11 @@ func (a *Auditor) Add(s Span) {
 		a.seed = maphash.MakeSeed()
 	}
 	a.total.spans++
-	start, length := s.Start.UnixMicro(), s.Duration.Microseconds()
+	start, length := s.Start.UnixMicro(), min(s.Duration.Microseconds(), maxLength)
+	if start <= 0 || start > maxTime {
+		a.total.negative++
+		return
+	}
 	if length < 0 {
 		a.total.negative++
 		length = 0
@@ -212,25 +221,30 @@ func (a *Auditor) Add(s Span) {
 		a.total.late++
 		return
 	}
-	if len(a.buf) == 0 && !a.settled {
-		a.total.from, a.total.to = start, start
-	}
-	a.total.from, a.total.to = min(a.total.from, start), max(a.total.to, start+length)
-
 	r := record{
 		start: start, end: start + length,
 		trace: s.Trace, id: s.ID, parent: s.Parent, kind: s.Kind,
 		pod: a.podOf(&s),
 	}
+	if r.pod >= 0 {
+		switch s.Kind {
+		case Server:
+			r.name = a.routeOf(a.service[a.pod[r.pod].service], s.Route)
+		case Client:
+			r.name = a.calleeOf(s.Callee)
+		}
+	}
+	if r.pod < 0 || r.name < 0 {
+		a.total.nameless++
+		return
+	}
 	if s.RequestID != "" {
 		r.request = maphash.String(a.seed, s.RequestID) | 1
 	}
-	switch s.Kind {
-	case Server:
-		r.name = a.routeOf(a.service[a.pod[r.pod].service], s.Route)
-	case Client:
-		r.name = a.calleeOf(s.Callee)
+	if len(a.buf) == 0 && !a.settled {
+		a.total.from, a.total.to = start, start
 	}
+	a.total.from, a.total.to = min(a.total.from, start), max(a.total.to, r.end)
 	a.buf, a.sorted = append(a.buf, r), false
 	if len(a.buf) >= a.window {
 		a.sort()
@@ -244,6 +258,9 @@ func (a *Auditor) Add(s Span) {
 
 func (a *Auditor) podOf(s *Span) int32 {
 	svc, fresh := a.svcs.id(serviceKey{clip(s.Service), s.Proxy})
+	if svc < 0 {
+		return -1
+	}
 	if fresh {
 		a.service = append(a.service, &service{
 			serviceKey: serviceKey{strings.Clone(clip(s.Service)), s.Proxy},
@@ -262,10 +279,11 @@ func (a *Auditor) routeOf(s *service, route string) int32 {
 	id, _ := a.routes.id(clip(template(route)))
 	place, ok := s.place[id]
 	if !ok {
-		if len(s.routes) == maxRoutes {
-			return maxRoutes - 1
+		if len(s.routes) == maxRoutes || id < 0 && len(s.routes) > 0 {
+			return int32(len(s.routes) - 1) // #nosec G115 -- at most maxRoutes
 		}
 		place = int32(len(s.routes)) // #nosec G115 -- at most maxRoutes
+		id = max(id, 0)
 		s.place[id] = place
 		s.routes, s.in = append(s.routes, id), append(s.in, 0)
 	}
@@ -280,7 +298,7 @@ func (a *Auditor) calleeOf(host string) int32 {
 	return id
 }
 
-// names numbers names, of which there may be maxNames.
+// names numbers names, of which there may be maxNames. Later ones are -1.
 type names[K comparable] struct {
 	ids map[K]int32
 	all []K
@@ -291,7 +309,7 @@ func (n *names[K]) id(name K) (id int32, fresh bool) {
 		return id, false
 	}
 	if len(n.all) == maxNames {
-		return maxNames - 1, false
+		return -1, false
 	}
 	if n.ids == nil {
 		n.ids = make(map[K]int32)

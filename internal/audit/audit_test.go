@@ -190,7 +190,7 @@ func TestVerdicts(t *testing.T) {
 			front := r.span(audit.Span{Service: "front.shop", Kind: audit.Client, Callee: "cart.shop"}, 0, 30)
 			r.request(1, 20, below(front)) // says whose host that is
 			r.span(audit.Span{Service: "front.shop", Kind: audit.Client, Callee: "cart.shop", RequestID: "a"}, 1000, 30)
-			r.call(1005, 10, with("a"))
+			r.call(1005, 10, with("a"), on("cart-2"))
 		}, audit.Drops, audit.KindRequestID},
 		{"an ID that comes with many requests is not", func(r *recording) {
 			for i := range 10 {
@@ -398,7 +398,7 @@ func TestWindowSettlesWhatIsOld(t *testing.T) {
 		}
 	}
 	a.Add(spans[0])
-	assert.Equal(t, []audit.Problem{{Kind: "late", Count: 1, Text: "1 span came after more than 524288 later ones, and was left out"}}, a.Report().Problems)
+	assert.Equal(t, []audit.Problem{{Kind: "late", Count: 1, Text: "spans left out, since they came after more than 524288 later ones: 1"}}, a.Report().Problems)
 }
 
 func TestProblems(t *testing.T) {
@@ -446,6 +446,17 @@ func TestProblems(t *testing.T) {
 				r.call(t+5, 10)
 			}
 		}, []string{"two-formats"}},
+		{"a span of no time", func(r *recording) {
+			r.call(5, 10, below(r.request(0, 20)))
+			r.call(5, 10)
+			r.spans[2].Start = time.Unix(0, 0)
+		}, []string{"clock"}},
+		{"more pods than anybody has", func(r *recording) {
+			for i := range 1<<16 + 1 {
+				r.request(0, 20, on(fmt.Sprint(i)))
+			}
+			r.call(5, 10, below(r.spans[0]), on("0"))
+		}, []string{"names"}},
 		{"a stream", func(r *recording) {
 			r.call(5, 10, below(r.request(0, 90_000)))
 		}, []string{"long-requests"}},

@@ -235,10 +235,7 @@ func (g *segment) tellServer(r *record, s *service) {
 // application has a hand in it, the calls that begin what is stored of a trace
 // are suspects too.
 func (g *segment) suspectParents(missing []*record) {
-	loss := 0.0
-	if g.total.child > 0 {
-		loss = float64(g.total.lost) / float64(g.total.child)
-	}
+	loss := g.loss()
 	suspicious := make([]bool, len(g.service))
 	found := false
 	for i, s := range g.service {
@@ -324,60 +321,60 @@ func (g *segment) weigh() {
 	read := g.readRequests()
 	g.children = make(map[child]bool)
 	for i := range g.buf {
-		if r := &g.buf[i]; r.kind == Client && r.parent != 0 && len(g.out[g.serviceOf(r)][orphaned]) > 0 {
+		r := &g.buf[i]
+		if out := &g.out[g.serviceOf(r)]; r.kind == Client && r.parent != 0 && len(out[orphaned])+len(out[madeUp]) > 0 {
 			g.children[child{mix(r.trace, r.parent), r.name}] = true
 		}
 	}
 	for id := range g.out {
 		s := g.service[id]
-		for class, all := range g.out[id] {
-			if len(all) == 0 {
+		for class, calls := range g.out[id] {
+			if len(calls) == 0 {
 				continue
 			}
-			clock := make(map[*record]bool)
-			if period := byClock(all, clock); class == orphaned && period != 0 {
+			clocked := make(map[*record]bool)
+			if period := byClock(calls, clocked); class == orphaned && period != 0 {
 				s.period = period
 			}
-			from, to := g.span(all)
+			from, to := g.span(calls)
 			byPod := make(map[int32][]*record)
-			for _, o := range all {
-				if class == orphaned && clock[o] {
-					s.pairs[o.name].clocked++
+			for _, c := range calls {
+				if class == orphaned && clocked[c] {
+					s.pairs[c.name].clocked++
 				}
-				byPod[o.pod] = append(byPod[o.pod], o)
+				if class == orphaned && read[c] {
+					s.pairs[c.name].byRequest++
+				}
+				byPod[c.pod] = append(byPod[c.pod], c)
 			}
-			for p, orphans := range byPod {
-				r := g.requests[p]
-				if r == nil {
-					continue // nothing came in there that could have caused them
+			for p, calls := range byPod {
+				if r := g.requests[p]; r != nil { // else nothing came in that could have caused them
+					g.weighPod(s, class, calls, r.judge(calls, from, to), r, clocked, read)
 				}
-				shown := r.judge(orphans, from, to)
-				timed := func(i int) bool { return !clock[orphans[i]] }
-				s.tests[class].count(orphans, shown, timed)
-				seen := make(map[int32]bool)
-				for _, o := range orphans {
-					if seen[o.name] {
-						continue
-					}
-					seen[o.name] = true
-					s.pairs[o.name].tests[class].count(orphans, shown, func(i int) bool { return orphans[i].name == o.name && timed(i) })
-				}
-				for i, o := range orphans {
-					if class == orphaned && clock[o] && (shown[i][within].hit || shown[i][after+2].hit) {
-						s.pairs[o.name].clockHits++
-					}
-					known := class == orphaned && read[o]
-					pair := s.pairs[o.name]
-					if known {
-						pair.byRequest++
-					}
-					if !known && clock[o] {
-						continue
-					}
-					if sm := pair.samples[class].next(); sm != nil {
-						g.sample(sm, o, r, known)
-					}
-				}
+			}
+		}
+	}
+}
+
+// weighPod adds up what the suspects of one pod show, for the service and for
+// each callee.
+func (g *segment) weighPod(s *service, class int, calls []*record, shown []evidence, in *requests, clocked, read map[*record]bool) {
+	timed := func(i int) bool { return !clocked[calls[i]] }
+	s.tests[class].count(calls, shown, timed)
+	counted := make(map[int32]bool)
+	for i, c := range calls {
+		p := s.pairs[c.name]
+		if !counted[c.name] {
+			counted[c.name] = true
+			p.tests[class].count(calls, shown, func(i int) bool { return calls[i].name == c.name && timed(i) })
+		}
+		known := class == orphaned && read[c]
+		if class == orphaned && clocked[c] && (shown[i][within].hit || shown[i][after+2].hit) {
+			p.clockHits++
+		}
+		if known || !clocked[c] {
+			if sm := p.samples[class].next(); sm != nil {
+				g.sample(sm, c, in, known)
 			}
 		}
 	}
