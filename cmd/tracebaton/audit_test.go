@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime/metrics"
 	"slices"
 	"strconv"
@@ -34,8 +35,11 @@ func audited(t *testing.T, stdin io.Reader, args ...string) (stdout, stderr stri
 	t.Helper()
 	var out, errs bytes.Buffer
 	status = run(t.Context(), append([]string{"audit"}, args...), env{stdin: stdin, stdout: &out, stderr: &errs})
-	return out.String(), errs.String(), status
+	return out.String(), progress.ReplaceAllString(errs.String(), ""), status
 }
+
+// progress is what is told of every few seconds, on a slow machine.
+var progress = regexp.MustCompile(`(?m)^tracebaton audit: [0-9,]+ spans so far\n`)
 
 // recorded is what four Envoys recorded beside sleep, flaskapp, httpbin in 45
 // seconds: /fetch, /fetch_with_header and /fetch_with_trace at random, and a
@@ -120,7 +124,7 @@ func TestAuditTableFits(t *testing.T) {
 }
 
 func TestAuditFindsTheSameInEachFormat(t *testing.T) {
-	mesh, truth := meshOf(4, 60)
+	mesh, truth := meshOf(2, 60)
 	services := truth.Services()
 	require.NotEmpty(t, services)
 	for i, f := range formats {
@@ -324,7 +328,7 @@ func TestAuditAsksTheStore(t *testing.T) {
 			}
 			server := storeWith(t, mesh, api)
 			stdout, stderr, status := audited(t, nil, "-json", server.URL+"/jaeger")
-			assert.NotContains(t, stderr, "answers")
+			assert.Empty(t, stderr)
 			assert.Equal(t, statusBroken, status)
 			var r audit.Report
 			decodeReport(t, stdout, &r)
