@@ -4,6 +4,7 @@ import "time"
 
 // periods are those of clocks that services go by.
 var periods = [...]time.Duration{
+	100 * time.Millisecond, 200 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
 	1 * time.Second, 2 * time.Second, 3 * time.Second, 5 * time.Second, 6 * time.Second, 10 * time.Second,
 	15 * time.Second, 20 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute,
 }
@@ -29,7 +30,7 @@ func byClock(calls []*record, found map[*record]bool) (period int64) {
 		if 3*t > length {
 			break
 		}
-		width := min(t/20, 100_000)
+		width := min(max(t/20, 10_000), 100_000)
 		bins := t / width
 		for _, offset := range []int64{0, width / 2} {
 			bin := func(start int64) int64 { return mod(start+offset, t) / width }

@@ -401,7 +401,7 @@ func (s *sim) tick(v *service, t timer) {
 	case t.follow > 0:
 		for _, at := range s.served[v] {
 			if s.chance(1 / t.follow) {
-				fire(at + int64(s.ExpFloat64()*3e6)) // a queue, with seconds to wait
+				fire(at + 1_000_000 + int64(s.ExpFloat64()*3e6)) // what has gathered, seconds later
 			}
 		}
 	case t.clock:
