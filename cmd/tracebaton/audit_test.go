@@ -41,55 +41,66 @@ func audited(t *testing.T, stdin io.Reader, args ...string) (stdout, stderr stri
 // progress is what is told of every few seconds, on a slow machine.
 var progress = regexp.MustCompile(`(?m)^tracebaton audit: [0-9,]+ spans so far\n`)
 
-// recorded is what four Envoys recorded beside sleep, flaskapp, httpbin in 45
-// seconds: /fetch, /fetch_with_header and /fetch_with_trace at random, and a
+// recorded is what Envoys 1.40.0 recorded beside sleep, flaskapp and httpbin in
+// 45 seconds: /fetch, /fetch_with_header and /fetch_with_trace at random, and a
 // poller beside flaskapp that calls httpbin every other second.
 const recorded = "testdata/audit/envoy.json.gz"
 
 func TestAuditNamesFlaskappByEnvoysSpans(t *testing.T) {
-	stdout, stderr, status := audited(t, nil, "-json", recorded)
-	assert.Empty(t, stderr)
-	assert.Equal(t, statusBroken, status)
-	var r struct {
-		Spans, Traces int
-		From, To      time.Time
-		Services      []struct {
-			Service, Verdict string
-			Callees          []struct {
-				Service, Verdict, Kind string
-				Calls, Begun           int
-				Confidence             float64
-				Routes                 []audit.Route
-				Examples               []map[string]map[string]string
+	for _, tt := range []struct {
+		name, file                    string
+		spans, traces, calls, orphans int
+		onFetch                       int
+	}{
+		{"of Envoy's Zipkin tracer", recorded, 1028, 356, 248, 90, 69},
+		{"of its OpenTelemetry tracer", "testdata/audit/envoy-otel.jsonl.gz", 942, 325, 230, 84, 63},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			stdout, stderr, status := audited(t, nil, "-json", tt.file)
+			assert.Empty(t, stderr)
+			assert.Equal(t, statusBroken, status)
+			var r struct {
+				Spans, Traces int
+				From, To      time.Time
+				Services      []struct {
+					Service, Verdict string
+					Callees          []struct {
+						Service, Verdict, Kind string
+						Calls, Begun           int
+						Confidence             float64
+						Routes                 []audit.Route
+						Examples               []map[string]map[string]string
+					}
+				}
+				Problems []audit.Problem
 			}
-		}
-		Problems []audit.Problem
+			dec := json.NewDecoder(strings.NewReader(stdout))
+			dec.DisallowUnknownFields()
+			require.NoError(t, dec.Decode(&r))
+			assert.Equal(t, tt.spans, r.Spans)
+			assert.Equal(t, tt.traces, r.Traces)
+			assert.InDelta(t, 45, r.To.Sub(r.From).Seconds(), 1)
+			assert.Empty(t, r.Problems)
+			require.Len(t, r.Services, 2)
+			assert.Equal(t, "flaskapp", r.Services[0].Service)
+			assert.Equal(t, "drops", r.Services[0].Verdict)
+			require.Len(t, r.Services[0].Callees, 1)
+			c := r.Services[0].Callees[0]
+			assert.Equal(t, "httpbin", c.Service)
+			assert.Equal(t, "drops", c.Verdict)
+			assert.Equal(t, "drops", c.Kind)
+			assert.Equal(t, tt.calls, c.Calls)
+			assert.Equal(t, tt.orphans, c.Begun)
+			assert.Greater(t, c.Confidence, 0.999)
+			// Not for /fetch_with_trace, nor the poller.
+			assert.Equal(t, []audit.Route{{Route: "GET /fetch", Calls: tt.onFetch, Begun: tt.onFetch}}, c.Routes)
+			require.Len(t, c.Examples, 2)
+			assert.Len(t, c.Examples[0]["orphan"]["trace"], 32)
+			assert.Len(t, c.Examples[0]["parent"]["span"], 16)
+			assert.Equal(t, "sleep", r.Services[1].Service)
+			assert.Equal(t, "origin", r.Services[1].Verdict)
+		})
 	}
-	dec := json.NewDecoder(strings.NewReader(stdout))
-	dec.DisallowUnknownFields()
-	require.NoError(t, dec.Decode(&r))
-	assert.Equal(t, 1028, r.Spans)
-	assert.Equal(t, 356, r.Traces)
-	assert.InDelta(t, 45, r.To.Sub(r.From).Seconds(), 1)
-	assert.Empty(t, r.Problems)
-	require.Len(t, r.Services, 2)
-	assert.Equal(t, "flaskapp", r.Services[0].Service)
-	assert.Equal(t, "drops", r.Services[0].Verdict)
-	require.Len(t, r.Services[0].Callees, 1)
-	c := r.Services[0].Callees[0]
-	assert.Equal(t, "httpbin", c.Service)
-	assert.Equal(t, "drops", c.Verdict)
-	assert.Equal(t, "drops", c.Kind)
-	assert.Equal(t, 248, c.Calls)
-	assert.Equal(t, 90, c.Begun)
-	assert.Greater(t, c.Confidence, 0.999)
-	// Not for /fetch_with_trace, nor the poller.
-	assert.Equal(t, []audit.Route{{Route: "GET /fetch", Calls: 69, Begun: 69}}, c.Routes)
-	require.Len(t, c.Examples, 2)
-	assert.Len(t, c.Examples[0]["orphan"]["trace"], 32)
-	assert.Len(t, c.Examples[0]["parent"]["span"], 16)
-	assert.Equal(t, "sleep", r.Services[1].Service)
-	assert.Equal(t, "origin", r.Services[1].Verdict)
 }
 
 func TestAuditWritesATable(t *testing.T) {

@@ -293,7 +293,7 @@ func (a *Auditor) excuse(c *Callee, s *service, p *pair, stored float64) {
 	clocked := 10*p.clocked >= 9*p.begun
 	need := enough
 	if a.Sampling > 0 {
-		need = max(enough, int(math.Ceil(enoughMatches/stored)))
+		need = max(enough, int(math.Ceil(enoughMatches/max(stored, least))))
 	}
 	busy := t[within].events > 0
 	for scale := range t {
