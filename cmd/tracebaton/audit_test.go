@@ -79,7 +79,7 @@ func TestAuditNamesFlaskappByEnvoysSpans(t *testing.T) {
 			require.NoError(t, dec.Decode(&r))
 			assert.Equal(t, tt.spans, r.Spans)
 			assert.Equal(t, tt.traces, r.Traces)
-			assert.InDelta(t, 45, r.To.Sub(r.From).Seconds(), 1)
+			assert.InDelta(t, 45, r.To.Sub(r.From).Seconds(), 2)
 			assert.Empty(t, r.Problems)
 			require.Len(t, r.Services, 2)
 			assert.Equal(t, "flaskapp", r.Services[0].Service)
