@@ -1,0 +1,3 @@
+package relayvet
+
+func (p *pkg) wiring() {}
