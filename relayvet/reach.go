@@ -50,7 +50,7 @@ func (p *pkg) reachOf(recv *ast.FieldList, ft *ast.FuncType, name string) *reach
 		found = &reach{handler: handler}
 		if len(f.Names) > 0 {
 			found.v, _ = p.TypesInfo.Defs[f.Names[0]].(*types.Var)
-			if n := f.Names[0].Name; n != "_" {
+			if n := f.Names[0].Name; n != "_" && named(t) != fastContext {
 				found.expr = n + how
 			}
 		}
@@ -142,15 +142,15 @@ func (p *pkg) isRPC(ft *ast.FuncType) bool {
 // to write after its name; "" if it has none.
 func contextOf(t types.Type) (how string, ok, handler bool) {
 	switch n := named(t); n {
-	case "context.Context", "github.com/valyala/fasthttp.RequestCtx":
+	case "context.Context", fastContext:
 		return "", true, n != "context.Context"
 	case "net/http.Request":
 		return ".Context()", true, false
 	case "net/http.Response", "net/http/httputil.ProxyRequest":
 		return "", false, false
-	case "github.com/gofiber/fiber/v2.Ctx":
+	case fiberTwo:
 		return ".UserContext()", true, true
-	case "github.com/gofiber/fiber/v3.Ctx":
+	case fiberThree:
 		return ".Context()", true, true
 	case "github.com/emicklei/go-restful.Request", "github.com/emicklei/go-restful/v3.Request":
 		return ".Request.Context()", true, true

@@ -30,7 +30,7 @@ var Analyzer = &analysis.Analyzer{
 	URL:       "https://github.com/tracebaton/tracebaton/blob/main/docs/relayvet.md",
 	Flags:     flags(),
 	Run:       run,
-	FactTypes: []analysis.Fact{(*effect)(nil)},
+	FactTypes: []analysis.Fact{(*effect)(nil), (*program)(nil)},
 }
 
 const doc = `report calls that leave an incoming request's trace headers behind

@@ -2,11 +2,8 @@ package relayvet
 
 import (
 	"fmt"
-	"go/ast"
 	"go/types"
 	"strings"
-
-	"golang.org/x/tools/go/analysis"
 )
 
 // send reports the calls that are sent without the context in their reach.
@@ -61,10 +58,3 @@ func (c *call) complaint(v verdict) string {
 	}
 	return fmt.Sprintf("%s %s: the trace headers that came in stay behind; %s%s", c.text(), how, use, c.f.p.latent(c.Pos()))
 }
-
-// fixes are the edits that are surely right.
-func (c *call) fixes(v verdict) []analysis.SuggestedFix {
-	return nil
-}
-
-var _ ast.Node

@@ -197,6 +197,7 @@ type verdict struct {
 	made  *ast.CallExpr // what made the request, where it was not bound
 	url   ast.Expr      // nil if not known
 	ctx   ast.Expr      // the context, nil if the call has none
+	base  ast.Expr      // what that was derived from, where it is kept
 }
 
 type state int
@@ -222,7 +223,7 @@ func (c *call) judge() verdict {
 	}
 	if e := c.f.p.effectOf(c.callee); e.Carries != "" {
 		for _, a := range c.Args {
-			if arg := c.f.p.TypesInfo.TypeOf(a); arg != nil && (isContext(arg) || ginLike(arg)) {
+			if arg := c.f.p.TypesInfo.TypeOf(a); arg != nil && (isContext(arg) || hides(arg)) {
 				v := c.f.context(a, 0)
 				v.ctx = a
 				return v
@@ -262,7 +263,7 @@ func (f *function) context(e ast.Expr, depth int) verdict {
 		return f.all(v, func(e ast.Expr) verdict { return f.context(e, depth+1) })
 	}
 	if f.mentionsReach(e) {
-		return verdict{state: kept}
+		return verdict{state: kept, base: e}
 	}
 	return verdict{}
 }
@@ -464,7 +465,7 @@ func (f *function) binds(v *types.Var) bool {
 		switch n := n.(type) {
 		case *ast.AssignStmt:
 			for i, l := range n.Lhs {
-				if ix, ok := l.(*ast.IndexExpr); ok && is(ix.X) && !constant0(info, ix.Index) {
+				if ix, ok := l.(*ast.IndexExpr); ok && is(ix.X) && !isConstant(info, ix.Index) {
 					found = found || f.readsHeaders()
 				}
 				if len(n.Lhs) == len(n.Rhs) && is(l) && f.mentionsReach(n.Rhs[i]) {
@@ -526,7 +527,7 @@ func (f *function) readsHeaders() bool {
 	return found
 }
 
-func constant0(info *types.Info, e ast.Expr) bool { return info.Types[e].Value != nil }
+func isConstant(info *types.Info, e ast.Expr) bool { return info.Types[e].Value != nil }
 
 func field(lit *ast.CompositeLit, name string) ast.Expr {
 	for _, e := range lit.Elts {

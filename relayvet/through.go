@@ -216,7 +216,7 @@ func (p *pkg) through() {
 			node, here = s.from, " ("+at+")"
 		}
 		p.report(category, node, nil, "%s%s is sent without the context of the request that it serves: %s -> %s%s; give %s a context.Context and pass it down%s",
-			s.Call, here, s.from.f.decl.Name.Name, s.way, more, s.Via[0], p.latent(node.Pos()))
+			s.Call, here, short(s.from.f.obj, p.Pkg), s.way, more, s.Via[0], p.latent(node.Pos()))
 	}
 }
 
