@@ -82,6 +82,7 @@ func run(pass *analysis.Pass) (any, error) {
 	p.settle()
 	p.send()
 	p.through()
+	p.late()
 	p.gin()
 	p.loop()
 	p.wiring()

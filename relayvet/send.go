@@ -28,33 +28,33 @@ func (p *pkg) send() {
 
 func (c *call) complaint(v verdict) string {
 	r := c.scope.reach
-	name, ctx := "the caller", r.expr
-	if ctx == "" {
-		ctx = "its context"
-	} else {
-		name = strings.TrimSuffix(ctx, "()")
-		name, _, _ = strings.Cut(name, ".")
+	owner, what := "the caller", "the caller's context"
+	if r.expr != "" {
+		owner, _, _ = strings.Cut(r.expr, ".")
+		what = owner + "'s context"
+		if isContext(r.v.Type()) {
+			what = owner
+		}
 	}
-	how := fmt.Sprintf("is sent without %s's context", name)
-	if isContext(r.v.Type()) {
-		how = fmt.Sprintf("is sent without %s", name)
-	}
+	how := "without " + what
 	if v.fresh != nil {
-		how = fmt.Sprintf("is sent with %s", types.ExprString(v.fresh))
+		how = "with " + types.ExprString(v.fresh)
 	}
 	var use string
 	switch {
+	case r.expr == "":
+		use = "name the parameter and pass its context"
 	case c.kind == simple:
-		use = fmt.Sprintf("use http.NewRequestWithContext(%s, …)", ctx)
+		use = fmt.Sprintf("use http.NewRequestWithContext(%s, …)", r.expr)
 	case v.fresh != nil:
-		use = "pass " + ctx
+		use = "pass " + r.expr
 	case v.made != nil:
-		use = fmt.Sprintf("make it with http.NewRequestWithContext(%s, …)", ctx)
+		use = fmt.Sprintf("make it with http.NewRequestWithContext(%s, …)", r.expr)
 	default:
-		use = fmt.Sprintf("bind it with WithContext(%s)", ctx)
+		use = fmt.Sprintf("bind it with WithContext(%s)", r.expr)
 	}
 	if c.scope.spawn && !c.f.waits {
 		use += ", in context.WithoutCancel where the work outlives the request"
 	}
-	return fmt.Sprintf("%s %s: the trace headers that came in stay behind; %s%s", c.text(), how, use, c.f.p.latent(c.Pos()))
+	return fmt.Sprintf("%s is sent %s: the trace headers that came in stay behind; %s%s", c.text(), how, use, c.f.p.latent(c.Pos()))
 }

@@ -198,6 +198,7 @@ type verdict struct {
 	url   ast.Expr      // nil if not known
 	ctx   ast.Expr      // the context, nil if the call has none
 	base  ast.Expr      // what that was derived from, where it is kept
+	freed bool          // by way of context.WithoutCancel
 }
 
 type state int
@@ -253,7 +254,9 @@ func (f *function) context(e ast.Expr, depth int) verdict {
 			return verdict{state: lost, fresh: e}
 		case "context.WithCancel", "context.WithTimeout", "context.WithDeadline", "context.WithCancelCause",
 			"context.WithTimeoutCause", "context.WithDeadlineCause", "context.WithoutCancel", "os/signal.NotifyContext":
-			return f.context(e.Args[0], depth+1)
+			v := f.context(e.Args[0], depth+1)
+			v.freed = v.freed || callee.Name() == "WithoutCancel"
+			return v
 		}
 	case *ast.Ident:
 		v, ok := f.p.TypesInfo.ObjectOf(e).(*types.Var)

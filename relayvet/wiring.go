@@ -23,6 +23,7 @@ func (p *pkg) wiring() {
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.CallExpr:
+				p.upgrade(n)
 				callee := typeutil.Callee(p.TypesInfo, n)
 				if callee == nil {
 					break
@@ -31,7 +32,6 @@ func (p *pkg) wiring() {
 				if full(callee) == "go.opentelemetry.io/otel/propagation.NewCompositeTextMapPropagator" {
 					p.composite(n)
 				}
-				p.upgrade(n)
 			case *ast.AssignStmt:
 				for i, l := range n.Lhs {
 					if p.is(l, "net/http", "DefaultTransport") && len(n.Lhs) == len(n.Rhs) {
