@@ -115,6 +115,7 @@ func (p *pkg) comments(f *ast.File) {
 			if !ok {
 				continue
 			}
+			reason, _, _ = strings.Cut(reason, "//")
 			if strings.TrimSpace(reason) == "" {
 				p.Report(analysis.Diagnostic{Pos: c.Pos(), End: c.End(), Category: "send",
 					Message: ignore + " needs a reason after it"})

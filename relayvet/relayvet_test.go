@@ -8,7 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/tools/go/analysis"
 	"golang.org/x/tools/go/analysis/analysistest"
+	"golang.org/x/tools/go/analysis/checker"
+	"golang.org/x/tools/go/packages"
 
 	"github.com/tracebaton/tracebaton/relayvet"
 )
@@ -67,4 +70,56 @@ func TestEveryLossHasAMendedTwin(t *testing.T) {
 	if err != nil || losses < 60 {
 		t.Errorf("%d losses, %v; want at least 60, each with its twin", losses, err)
 	}
+}
+
+func TestNothingIsReportedWhereAReaderWouldShrug(t *testing.T) {
+	analysistest.Run(reports{t}, analysistest.TestData(), relayvet.Analyzer, "./quiet/...")
+}
+
+func TestALineIsSilencedByAReasonOnly(t *testing.T) {
+	analysistest.Run(reports{t}, analysistest.TestData(), relayvet.Analyzer, "./ignore")
+}
+
+func TestALossIsCalledLatentWhereNothingRelays(t *testing.T) {
+	analysistest.Run(reports{t}, filepath.Join(analysistest.TestData(), "latent"), relayvet.Analyzer, ".")
+}
+
+func TestASwitchSilencesItsCategoryAndNoOther(t *testing.T) {
+	pkgs, err := packages.Load(&packages.Config{Mode: packages.LoadAllSyntax, Dir: analysistest.TestData(),
+		Env: append(os.Environ(), "GOWORK=off")}, "./lost/...")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all(t)
+	want := categories(t, pkgs)
+	for name := range want {
+		t.Run(name, func(t *testing.T) {
+			set(t, name, "false")
+			got := categories(t, pkgs)
+			for other, n := range want {
+				if other == name {
+					n = 0
+				}
+				if got[other] != n {
+					t.Errorf("without %s: %d reports of %s, want %d", name, got[other], other, n)
+				}
+			}
+		})
+	}
+}
+
+// categories counts the reports of each.
+func categories(t *testing.T, pkgs []*packages.Package) map[string]int {
+	t.Helper()
+	graph, err := checker.Analyze([]*analysis.Analyzer{relayvet.Analyzer}, pkgs, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := map[string]int{}
+	for _, a := range graph.Roots {
+		for _, d := range a.Diagnostics {
+			n[d.Category]++
+		}
+	}
+	return n
 }

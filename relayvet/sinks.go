@@ -580,7 +580,7 @@ func (f *function) prefix(e ast.Expr, depth int) string {
 			return f.prefix(values[0], depth+1)
 		}
 	case *ast.CallExpr:
-		if callee := typeutil.Callee(f.p.TypesInfo, e); callee != nil && len(e.Args) > 0 {
+		if callee := typeutil.Callee(f.p.TypesInfo, e); callee != nil {
 			switch full(callee) {
 			case "fmt.Sprintf":
 				return verbs.ReplaceAllString(f.prefix(e.Args[0], depth+1), "x")
