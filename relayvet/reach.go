@@ -50,7 +50,7 @@ func (p *pkg) reachOf(recv *ast.FieldList, ft *ast.FuncType, name string) *reach
 		found = &reach{handler: handler}
 		if len(f.Names) > 0 {
 			found.v, _ = p.TypesInfo.Defs[f.Names[0]].(*types.Var)
-			if n := f.Names[0].Name; n != "_" && named(t) != fastContext {
+			if n := f.Names[0].Name; n != "_" && found.v != nil && named(t) != fastContext {
 				found.expr = n + how
 			}
 		}

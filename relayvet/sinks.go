@@ -223,8 +223,9 @@ func (c *call) judge() verdict {
 		return v
 	}
 	if e := c.f.p.effectOf(c.callee); e.Carries != "" {
-		for _, a := range c.Args {
-			if arg := c.f.p.TypesInfo.TypeOf(a); arg != nil && (isContext(arg) || hides(arg)) {
+		params := c.callee.Signature().Params()
+		for i, a := range c.Args {
+			if i < params.Len() && isContext(params.At(i).Type()) {
 				v := c.f.context(a, 0)
 				v.ctx = a
 				return v
@@ -622,7 +623,8 @@ func publicURL(s string) bool {
 // thirdParty are words in the names of a call's surroundings that say that it
 // goes to somebody else's service.
 var thirdParty = regexp.MustCompile(`(?i)captcha|turnstile|webhook|avatar|gravatar|telegram|slack|discord|dingtalk|feishu|lark|wechat|weixin|wecom|twitter|facebook|` +
-	`openai|anthropic|gemini|sms|twilio|sendgrid|mailgun|stripe|paypal|alipay|pagerduty|opsgenie|sentry|newrelic|github|gitlab|bitbucket|dockerhub|telemetry|updat(e|er)check|checkupdate|license`)
+	`openai|anthropic|gemini|sms|twilio|sendgrid|mailgun|stripe|paypal|alipay|pagerduty|opsgenie|sentry|newrelic|github|gitlab|bitbucket|dockerhub|` +
+	`download|image_?url|from_?url|callback|telemetry|update_?check|check_?update|license`)
 
 // dynamic says whether a call goes to a third party, by the look of it.
 func (c *call) dynamic(v verdict) bool {

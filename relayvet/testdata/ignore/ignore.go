@@ -4,7 +4,7 @@ package ignore
 import "net/http"
 
 func get(w http.ResponseWriter, r *http.Request) {
-	_, _ = http.Get("http://prices/1") /* want `http.Get is sent without r` */ //relayvet:ignore // want `needs a reason after it`
+	_, _ = http.Get("http://prices/1") //relayvet:ignore // want `http.Get is sent without r` `needs a reason after it`
 }
 
 func next(w http.ResponseWriter, r *http.Request) {
