@@ -119,6 +119,7 @@ func TestALineMoreOrLessDoesNotPanic(t *testing.T) {
 }
 
 func FuzzBrokenCodeDoesNotPanic(f *testing.F) {
+	dependencies() // outside of the time that one input has
 	for _, src := range sources(f) {
 		f.Add(src)
 	}

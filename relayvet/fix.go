@@ -54,7 +54,7 @@ func (c *call) fixes(v verdict) []analysis.SuggestedFix {
 func (c *call) split(ctx string) []analysis.SuggestedFix {
 	p := c.f.p
 	sel, ok := c.Fun.(*ast.SelectorExpr)
-	if !ok || c.callee == nil || c.callee.Pkg().Path() != "net/http" || c.callee.Name() == "PostForm" {
+	if !ok || c.callee == nil || c.callee.Pkg().Path() != "net/http" || c.callee.Name() == "PostForm" || len(c.Args) != c.callee.Signature().Params().Len() {
 		return nil
 	}
 	assign, check := c.f.statement(c.CallExpr)

@@ -132,6 +132,9 @@ func (f *function) call(n *ast.CallExpr, in *scope) {
 		f.waits = true
 	}
 	c.kind = sends(sig, c.callee, len(n.Args))
+	if len(n.Args) == 0 {
+		c.kind = other // broken code
+	}
 	if c.kind == other && (c.callee == nil || !f.p.ours(c.callee)) {
 		return
 	}
@@ -255,6 +258,9 @@ func (f *function) context(e ast.Expr, depth int) verdict {
 			return verdict{state: lost, fresh: e}
 		case "context.WithCancel", "context.WithTimeout", "context.WithDeadline", "context.WithCancelCause",
 			"context.WithTimeoutCause", "context.WithDeadlineCause", "context.WithoutCancel", "os/signal.NotifyContext":
+			if len(e.Args) == 0 {
+				break
+			}
 			v := f.context(e.Args[0], depth+1)
 			v.freed = v.freed || callee.Name() == "WithoutCancel"
 			return v
@@ -583,10 +589,11 @@ func (f *function) prefix(e ast.Expr, depth int) string {
 	case *ast.CallExpr:
 		if callee := typeutil.Callee(f.p.TypesInfo, e); callee != nil {
 			switch full(callee) {
-			case "fmt.Sprintf":
+			case "fmt.Sprintf", "net/url.Parse", "net/url.JoinPath", "strings.TrimSuffix", "strings.TrimRight":
+				if len(e.Args) == 0 {
+					break
+				}
 				return verbs.ReplaceAllString(f.prefix(e.Args[0], depth+1), "x")
-			case "net/url.Parse", "net/url.JoinPath", "strings.TrimSuffix", "strings.TrimRight":
-				return f.prefix(e.Args[0], depth+1)
 			case "net/url.String":
 				if sel, ok := e.Fun.(*ast.SelectorExpr); ok {
 					return f.prefix(sel.X, depth+1)
