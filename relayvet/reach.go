@@ -61,7 +61,8 @@ func (p *pkg) reachOf(recv *ast.FieldList, ft *ast.FuncType, name string) *reach
 	if testing {
 		return nil
 	}
-	if found != nil && writer {
+	// A request that is answered with a response is somebody's to send.
+	if found != nil && (writer || found.v != nil && isRequest(found.v.Type()) && !p.answers(ft)) {
 		found.handler = true
 	}
 	if found == nil && recv != nil && len(recv.List) == 1 && len(recv.List[0].Names) == 1 {
@@ -79,6 +80,18 @@ func (p *pkg) reachOf(recv *ast.FieldList, ft *ast.FuncType, name string) *reach
 		return nil
 	}
 	return found
+}
+
+// answers says whether a function returns a response, as those do that send.
+func (p *pkg) answers(ft *ast.FuncType) bool {
+	if ft.Results != nil {
+		for _, f := range ft.Results.List {
+			if t := p.TypesInfo.TypeOf(f.Type); t != nil && named(t) == "net/http.Response" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // lifecycle says whether a function that is given a context, of no request for
@@ -100,7 +113,7 @@ func (p *pkg) lifecycle(name string) bool {
 func (p *pkg) tool() bool {
 	for e := range strings.SplitSeq(p.Pkg.Path(), "/") {
 		switch e {
-		case "cmd", "cli", "ctl", "hack", "tools", "tool", "scripts", "e2e", "test", "tests", "testing", "testutil", "fixtures", "migrations":
+		case "cmd", "cli", "ctl", "shell", "hack", "tools", "tool", "scripts", "e2e", "test", "tests", "testing", "testutil", "fixtures", "migrations":
 			return p.Pkg.Name() != "main" || !p.serves()
 		}
 	}

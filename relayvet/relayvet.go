@@ -70,7 +70,7 @@ func run(pass *analysis.Pass) (any, error) {
 	if pass.Module != nil && pass.Module.Version != "" {
 		return nil, nil
 	}
-	p := &pkg{Pass: pass, ignored: map[line]bool{}, funcs: map[*types.Func]*function{}}
+	p := &pkg{Pass: pass, ignored: map[line]bool{}, funcs: map[*types.Func]*function{}, followed: map[*types.Func][]*types.Func{}}
 	for _, f := range pass.Files {
 		name := pass.Fset.File(f.FileStart).Name()
 		p.comments(f)
@@ -97,6 +97,9 @@ type pkg struct {
 	vars    map[*types.Var][]ast.Expr // of the package
 	order   []*function
 	ignored map[line]bool
+
+	followed map[*types.Func][]*types.Func // what is behind interfaces' methods
+	named    []*types.Named                // the types that may be
 }
 
 type line struct {

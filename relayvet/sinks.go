@@ -103,6 +103,9 @@ func (f *function) walk(n ast.Node, in *scope) {
 			f.call(n, in)
 		case *ast.FuncLit:
 			own := f.p.reachOf(nil, n.Type, "")
+			if own != nil && in.reach != nil && in.handler {
+				own.handler = true
+			}
 			s := &scope{outer: in, reach: own}
 			if outer, ok := literals[n]; ok {
 				s.spawn, s.after = outer.spawn, outer.after
@@ -144,7 +147,12 @@ func (f *function) call(n *ast.CallExpr, in *scope) {
 // ours says whether a function is of this package, or has a fact: only those
 // of the same module have.
 func (p *pkg) ours(fn *types.Func) bool {
-	return fn.Pkg() == p.Pkg || fn.Pkg() != nil && p.ImportObjectFact(fn.Origin(), &effect{})
+	return fn.Pkg() == p.Pkg || isInterface(fn) && len(p.behind(fn)) > 0 || fn.Pkg() != nil && p.ImportObjectFact(fn.Origin(), &effect{})
+}
+
+func isInterface(fn *types.Func) bool {
+	recv := fn.Signature().Recv()
+	return recv != nil && types.IsInterface(recv.Type())
 }
 
 // sends says what kind of call sends something, by its signature: who wraps a

@@ -103,18 +103,34 @@ func (f *function) find() effect {
 		if v.state == lost && !f.public(v.url) {
 			e.add(way{Call: c.text(), At: f.p.where(c.Pos()), Dynamic: c.dynamic(v)})
 		}
-		if c.kind == other && c.callee != f.obj {
-			for _, w := range f.p.effectOf(c.callee).Sends {
-				if len(w.Via) < maxSteps-1 {
-					w.Via = append([]string{short(c.callee, f.p.Pkg)}, w.Via...)
-					w.Dynamic = w.Dynamic || c.dynamic(v)
-					e.add(w)
-				}
+		for _, w := range c.ways() {
+			if len(w.Via) < maxSteps {
+				w.Dynamic = w.Dynamic || c.dynamic(v)
+				e.add(w)
 			}
 		}
 	}
 	f.returns(&e)
 	return e
+}
+
+// ways are those down from a call, each with the function called first.
+func (c *call) ways() []way {
+	if c.kind != other || c.callee == nil || c.callee == c.f.obj {
+		return nil
+	}
+	targets := []*types.Func{c.callee}
+	if isInterface(c.callee) {
+		targets = c.f.p.behind(c.callee)
+	}
+	var ways []way
+	for _, fn := range targets {
+		for _, w := range c.f.p.effectOf(fn).Sends {
+			w.Via = append([]string{short(fn, c.f.p.Pkg)}, w.Via...)
+			ways = append(ways, w)
+		}
+	}
+	return ways
 }
 
 // add keeps one way, the shortest, to each call that sends.
@@ -186,8 +202,7 @@ func (p *pkg) through() {
 			if r == nil || !r.handler || c.kind != other || c.scope.after || c.scope.spawn && !f.waits || p.silenced(c.Pos()) {
 				continue
 			}
-			for _, w := range p.effectOf(c.callee).Sends {
-				w.Via = append([]string{short(c.callee, p.Pkg)}, w.Via...)
+			for _, w := range c.ways() {
 				old := sinks[w.At]
 				if old == nil {
 					sinks[w.At] = &found{w, c, 1}
