@@ -42,7 +42,7 @@ func (p *pkg) gin() {
 	var self program
 	for _, f := range p.order {
 		for _, c := range f.calls {
-			if v := c.judge(); v.base != nil && c.scope.reach != nil {
+			if v := c.judge(); v.base != nil && c.scope.serving() != nil {
 				p.hidden(f, c, v.base, &self)
 			}
 		}

@@ -16,7 +16,7 @@ func (p *pkg) late() {
 			continue
 		}
 		for _, c := range f.calls {
-			r := c.scope.reach
+			r := c.scope.serving()
 			if !c.scope.spawn || r == nil || !r.handler {
 				continue
 			}

@@ -11,6 +11,7 @@ type reach struct {
 	v       *types.Var // the parameter, or the receiver
 	expr    string     // the context in Go, "" where the parameter has no name
 	handler bool       // it is a request's for sure: not any context
+	quiet   bool       // it is a program's or a test's: nothing is reported
 }
 
 // A scope is a function or a function literal, and what is in its reach.
@@ -59,7 +60,7 @@ func (p *pkg) reachOf(recv *ast.FieldList, ft *ast.FuncType, name string) *reach
 		}
 	}
 	if testing {
-		return nil
+		return &reach{quiet: true}
 	}
 	// A request that is answered with a response is somebody's to send.
 	if found != nil && (writer || found.v != nil && isRequest(found.v.Type()) && !p.answers(ft)) {
@@ -76,10 +77,18 @@ func (p *pkg) reachOf(recv *ast.FieldList, ft *ast.FuncType, name string) *reach
 			}
 		}
 	}
-	if found != nil && !found.handler && p.lifecycle(name) {
-		return nil
+	if found != nil && !found.handler {
+		found.quiet = p.lifecycle(name)
 	}
 	return found
+}
+
+// serving is what a request's context is had from; nil if from nothing.
+func (s *scope) serving() *reach {
+	if s.reach == nil || s.quiet {
+		return nil
+	}
+	return s.reach
 }
 
 // answers says whether a function returns a response, as those do that send.

@@ -11,7 +11,7 @@ func (p *pkg) send() {
 	for _, f := range p.order {
 		for _, c := range f.calls {
 			v := c.judge()
-			if v.state != lost || c.scope.reach == nil || c.scope.after || f.public(v.url) {
+			if v.state != lost || c.scope.serving() == nil || c.scope.after || f.public(v.url) {
 				continue
 			}
 			category := "send"

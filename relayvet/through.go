@@ -198,7 +198,7 @@ func (p *pkg) through() {
 	var order []string
 	for _, f := range p.order {
 		for _, c := range f.calls {
-			r := c.scope.reach
+			r := c.scope.serving()
 			if r == nil || !r.handler || c.kind != other || c.scope.after || c.scope.spawn && !f.waits || p.silenced(c.Pos()) {
 				continue
 			}

@@ -57,7 +57,7 @@ func (p *pkg) wiring() {
 			return true
 		})
 		for _, c := range f.calls {
-			if !replaced && c.scope.reach != nil && p.isDefault(c) {
+			if !replaced && c.scope.serving() != nil && p.isDefault(c) {
 				p.report("wiring", c, nil, "%s uses a client that does not relay: give a client of your own the transport &middleware.Transport{}, or set http.DefaultTransport", c.text())
 			}
 		}
