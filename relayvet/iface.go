@@ -16,15 +16,28 @@ func (p *pkg) behind(fn *types.Func) []*types.Func {
 	if found, ok := p.followed[fn]; ok {
 		return found
 	}
+	p.followed[fn] = nil // an interface that embeds itself by way of a struct ends here
 	var found []*types.Func
+	add := func(m *types.Func) {
+		if !slices.Contains(found, m) {
+			found = append(found, m)
+		}
+	}
 	if iface, ok := fn.Signature().Recv().Type().Underlying().(*types.Interface); ok && !takesContext(fn) {
 		for _, t := range p.types() {
 			if !types.Implements(t, iface) && !types.Implements(types.NewPointer(t), iface) {
 				continue
 			}
 			obj, _, _ := types.LookupFieldOrMethod(t, true, fn.Pkg(), fn.Name())
-			if m, ok := obj.(*types.Func); ok {
-				found = append(found, m)
+			m, ok := obj.(*types.Func)
+			switch {
+			case !ok || m == fn:
+			case isInterface(m): // of an interface that the type embeds
+				for _, m := range p.behind(m) {
+					add(m)
+				}
+			default:
+				add(m)
 			}
 		}
 	}

@@ -186,8 +186,8 @@ func short(fn *types.Func, in *types.Package) string {
 	return name
 }
 
-// through reports the calls that handlers reach by way of functions that have
-// no context: each once, with the shortest way.
+// through reports the calls that a function with a context reaches by way of
+// functions without: each once, with the shortest way.
 func (p *pkg) through() {
 	type found struct {
 		way
@@ -199,7 +199,7 @@ func (p *pkg) through() {
 	for _, f := range p.order {
 		for _, c := range f.calls {
 			r := c.scope.serving()
-			if r == nil || !r.handler || c.kind != other || c.scope.after || c.scope.spawn && !f.waits || p.silenced(c.Pos()) {
+			if r == nil || c.kind != other || c.scope.after || c.scope.spawn && !f.waits || p.silenced(c.Pos()) {
 				continue
 			}
 			for _, w := range c.ways() {
@@ -230,7 +230,7 @@ func (p *pkg) through() {
 		if node == nil {
 			node, here = s.from, " ("+at+")"
 		}
-		p.report(category, node, nil, "%s%s is sent without the context of the request that it serves: %s -> %s%s; give %s a context.Context and pass it down%s",
+		p.report(category, node, nil, "%s%s is sent without the context that its caller has: %s -> %s%s: the trace headers that came in stay behind; give %s a context.Context and pass it down%s",
 			s.Call, here, short(s.from.f.obj, p.Pkg), s.way, more, s.Via[0], p.latent(node.Pos()))
 	}
 }

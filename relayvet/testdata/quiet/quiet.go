@@ -151,10 +151,6 @@ func released(w http.ResponseWriter, r *http.Request, client pb.PricesClient) {
 	defer func() { _, _ = client.Price(context.Background(), &pb.PriceRequest{}) }()
 }
 
-func outlives(w http.ResponseWriter, r *http.Request) {
-	go func() { _, _ = http.Get("http://audit/1") }() // late, which is off
-}
-
 var once sync.Once
 
 func onlyOnce(w http.ResponseWriter, r *http.Request) {

@@ -8,7 +8,7 @@ import (
 )
 
 func grpcPrice(client pb.PricesClient) error {
-	_, err := client.Price(context.Background(), &pb.PriceRequest{}) // want `client.Price is sent without the context of the request that it serves: grpcHandler -> grpcPrice -> client.Price`
+	_, err := client.Price(context.Background(), &pb.PriceRequest{}) // want `client.Price is sent without the context that its caller has: grpcHandler -> grpcPrice -> client.Price`
 	return err
 }
 

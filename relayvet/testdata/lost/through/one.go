@@ -3,7 +3,7 @@ package through
 import "net/http"
 
 func onePrice() string {
-	resp, err := http.Get("http://prices/1") // want `http.Get is sent without the context of the request that it serves: oneHandler -> onePrice -> http.Get; give onePrice a context.Context`
+	resp, err := http.Get("http://prices/1") // want `http.Get is sent without the context that its caller has: oneHandler -> onePrice -> http.Get: .*; give onePrice a context.Context`
 	if err != nil {
 		return ""
 	}

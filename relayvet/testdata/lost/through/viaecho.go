@@ -7,7 +7,7 @@ import (
 )
 
 func viaechoPrice() string {
-	resp, err := http.Get("http://prices/1") // want `http.Get is sent without the context of the request that it serves: echoHandler -> viaechoPrice -> http.Get; give viaechoPrice a context.Context`
+	resp, err := http.Get("http://prices/1") // want `http.Get is sent without the context that its caller has: echoHandler -> viaechoPrice -> http.Get: .*; give viaechoPrice a context.Context`
 	if err != nil {
 		return ""
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 func viafiberPrice() string {
-	resp, err := http.Get("http://prices/1") // want `http.Get is sent without the context of the request that it serves: fiberHandler -> viafiberPrice -> http.Get; give viafiberPrice a context.Context`
+	resp, err := http.Get("http://prices/1") // want `http.Get is sent without the context that its caller has: fiberHandler -> viafiberPrice -> http.Get: .*; give viafiberPrice a context.Context`
 	if err != nil {
 		return ""
 	}

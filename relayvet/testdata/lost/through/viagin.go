@@ -7,7 +7,7 @@ import (
 )
 
 func viaginPrice() string {
-	resp, err := http.Get("http://prices/1") // want `http.Get is sent without the context of the request that it serves: ginHandler -> viaginPrice -> http.Get; give viaginPrice a context.Context`
+	resp, err := http.Get("http://prices/1") // want `http.Get is sent without the context that its caller has: ginHandler -> viaginPrice -> http.Get: .*; give viaginPrice a context.Context`
 	if err != nil {
 		return ""
 	}
