@@ -67,20 +67,29 @@ var dependencies = sync.OnceValue(func() imports {
 // typed, as editors do; it returns what was reported.
 func analyze(t testing.TB, src []byte) []analysis.Diagnostic {
 	t.Helper()
+	found, _ := check(t, src)
+	return found
+}
+
+// check also returns what is wrong with the file.
+func check(t testing.TB, src []byte) (found []analysis.Diagnostic, errs []error) {
+	t.Helper()
 	fset := token.NewFileSet()
-	file, _ := parser.ParseFile(fset, "broken.go", src, parser.ParseComments|parser.SkipObjectResolution)
+	file, err := parser.ParseFile(fset, "broken.go", src, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		errs = append(errs, err)
+	}
 	if file == nil {
-		return nil
+		return nil, errs
 	}
 	info := &types.Info{
 		Types: map[ast.Expr]types.TypeAndValue{}, Defs: map[*ast.Ident]types.Object{}, Uses: map[*ast.Ident]types.Object{},
 		Implicits: map[ast.Node]types.Object{}, Selections: map[*ast.SelectorExpr]*types.Selection{}, Scopes: map[ast.Node]*types.Scope{},
 		Instances: map[*ast.Ident]types.Instance{}, FileVersions: map[*ast.File]string{},
 	}
-	conf := types.Config{Importer: dependencies(), Error: func(error) {}}
+	conf := types.Config{Importer: dependencies(), Error: func(err error) { errs = append(errs, err) }}
 	pkg, _ := conf.Check("example.com/shop/broken", fset, []*ast.File{file}, info)
-	var found []analysis.Diagnostic
-	_, err := relayvet.Analyzer.Run(&analysis.Pass{
+	_, err = relayvet.Analyzer.Run(&analysis.Pass{
 		Analyzer: relayvet.Analyzer, Fset: fset, Files: []*ast.File{file}, Pkg: pkg, TypesInfo: info, Module: &analysis.Module{},
 		Report:            func(d analysis.Diagnostic) { found = append(found, d) },
 		ReadFile:          func(string) ([]byte, error) { return src, nil },
@@ -102,7 +111,7 @@ func analyze(t testing.TB, src []byte) []analysis.Diagnostic {
 			}
 		}
 	}
-	return found
+	return found, errs
 }
 
 func TestALineMoreOrLessDoesNotPanic(t *testing.T) {
