@@ -27,7 +27,7 @@ func sources(t testing.TB) [][]byte {
 	t.Helper()
 	var all [][]byte
 	for _, dir := range []string{"testdata/lost", "testdata/quiet"} {
-		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || filepath.Ext(path) != ".go" {
 				return err
 			}

@@ -55,7 +55,7 @@ func TestNothingIsReportedWhereALossIsMendedOrAReaderWouldShrug(t *testing.T) {
 
 func TestEveryLossHasAMendedTwin(t *testing.T) {
 	losses := 0
-	err := filepath.WalkDir("testdata/lost", func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir("testdata/lost", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".go" {
 			return err
 		}

@@ -11,13 +11,13 @@ import (
 
 // A function is a declared function, and the calls in it that matter.
 type function struct {
-	p     *pkg
-	decl  *ast.FuncDecl
-	obj   *types.Func
-	root  *scope
-	calls []*call
-	waits bool // for goroutines, as far as can be seen
-	effect
+	p      *pkg
+	decl   *ast.FuncDecl
+	obj    *types.Func
+	root   *scope
+	calls  []*call
+	waits  bool // for goroutines, as far as can be seen
+	effect effect
 
 	values map[*types.Var][]ast.Expr // what is assigned to its variables
 	params map[*types.Var]bool       // its own, and its literals'

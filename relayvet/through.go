@@ -226,23 +226,23 @@ func (p *pkg) through() {
 		if s.sites > 1 {
 			more = fmt.Sprintf(", and from %d more calls of this package", s.sites-1)
 		}
-		node, here := p.sink(at)
+		node, elsewhere := p.sink(at), ""
 		if node == nil {
-			node, here = s.from, " ("+at+")"
+			node, elsewhere = s.from, " ("+at+")"
 		}
 		p.report(category, node, nil, "%s%s is sent without the context that its caller has: %s -> %s%s: the trace headers that came in stay behind; give %s a context.Context and pass it down%s",
-			s.Call, here, short(s.from.f.obj, p.Pkg), s.way, more, s.Via[0], p.latent(node.Pos()))
+			s.Call, elsewhere, short(s.from.f.obj, p.Pkg), s.way, more, s.Via[0], p.latent(node.Pos()))
 	}
 }
 
 // sink is the call at a place, if it is in this package.
-func (p *pkg) sink(at string) (ast.Node, string) {
+func (p *pkg) sink(at string) ast.Node {
 	for _, f := range p.order {
 		for _, c := range f.calls {
 			if p.where(c.Pos()) == at {
-				return c, ""
+				return c
 			}
 		}
 	}
-	return nil, ""
+	return nil
 }

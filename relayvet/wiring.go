@@ -34,11 +34,11 @@ func (p *pkg) wiring() {
 				}
 			case *ast.AssignStmt:
 				for i, l := range n.Lhs {
-					if p.is(l, "net/http", "DefaultTransport") && len(n.Lhs) == len(n.Rhs) {
+					if p.isHTTP(l, "DefaultTransport") && len(n.Lhs) == len(n.Rhs) {
 						replaced = true
 						p.circle(n.Rhs[i])
 					}
-					if sel, ok := l.(*ast.SelectorExpr); ok && p.is(sel.X, "net/http", "DefaultClient") {
+					if sel, ok := l.(*ast.SelectorExpr); ok && p.isHTTP(sel.X, "DefaultClient") {
 						replaced = true
 					}
 				}
@@ -68,7 +68,7 @@ func (p *pkg) wiring() {
 // context: without one, it is reported already.
 func (p *pkg) isDefault(c *call) bool {
 	sel, ok := c.Fun.(*ast.SelectorExpr)
-	return ok && c.kind == request && p.is(sel.X, "net/http", "DefaultClient") && c.judge().state == kept
+	return ok && c.kind == request && p.isHTTP(sel.X, "DefaultClient") && c.judge().state == kept
 }
 
 // client looks at the transport of a client in a program that relays.
@@ -77,19 +77,19 @@ func (p *pkg) client(f *function, lit *ast.CompositeLit, replaced bool) {
 	if transport == nil && (replaced || f.setsLater(lit)) {
 		return
 	}
-	if bare, ends := f.bare(transport, 0); bare && !(ends && replaced) {
+	if bare, ends := f.bare(transport, 0); bare && (!ends || !replaced) {
 		var fixes []analysis.SuggestedFix
 		if name := p.importName(lit.Pos(), middleware); name != "" && name != "." {
-			new := "&" + name + ".Transport{}"
+			relay := "&" + name + ".Transport{}"
 			switch {
 			case transport == nil:
 				sep := ""
 				if len(lit.Elts) > 0 {
 					sep = ", "
 				}
-				fixes = append(fixes, fix("Relay with middleware.Transport", insert(lit.Lbrace+1, "Transport: "+new+sep)))
-			case p.is(transport, "net/http", "DefaultTransport"):
-				fixes = append(fixes, fix("Relay with middleware.Transport", replace(transport, new)))
+				fixes = append(fixes, fix("Relay with middleware.Transport", insert(lit.Lbrace+1, "Transport: "+relay+sep)))
+			case p.isHTTP(transport, "DefaultTransport"):
+				fixes = append(fixes, fix("Relay with middleware.Transport", replace(transport, relay)))
 			default:
 				fixes = append(fixes, fix("Relay with middleware.Transport",
 					insert(transport.Pos(), "&"+name+".Transport{Base: "), insert(transport.End(), "}")))
@@ -122,7 +122,7 @@ func (f *function) setsLater(*ast.CompositeLit) bool {
 // it; and whether it ends in http.DefaultTransport.
 func (f *function) bare(e ast.Expr, depth int) (bare, ends bool) {
 	p := f.p
-	if e == nil || p.TypesInfo.Types[e].IsNil() || p.is(e, "net/http", "DefaultTransport") {
+	if e == nil || p.TypesInfo.Types[e].IsNil() || p.isHTTP(e, "DefaultTransport") {
 		return true, true
 	}
 	if depth > maxDepth {
@@ -238,12 +238,12 @@ func (p *pkg) calls(c *ast.CallExpr, name string) bool {
 	return callee != nil && full(callee) == name
 }
 
-// is says whether e is that variable of that package.
-func (p *pkg) is(e ast.Expr, path, name string) bool {
+// isHTTP says whether e is that variable of net/http.
+func (p *pkg) isHTTP(e ast.Expr, name string) bool {
 	sel, ok := ast.Unparen(e).(*ast.SelectorExpr)
 	if !ok {
 		return false
 	}
 	v, ok := p.TypesInfo.Uses[sel.Sel].(*types.Var)
-	return ok && v.Pkg() != nil && v.Pkg().Path() == path && v.Name() == name
+	return ok && v.Pkg() != nil && v.Pkg().Path() == "net/http" && v.Name() == name
 }
