@@ -9,16 +9,6 @@ import (
 	"golang.org/x/tools/go/types/typeutil"
 )
 
-// A program is what a package says to those that import it.
-type program struct {
-	Gin      string // a gin context that is passed to a call that sends
-	Fallback bool   // ContextWithFallback is set
-}
-
-func (*program) AFact() {}
-
-func (p *program) String() string { return fmt.Sprintf("gin %s %t", p.Gin, p.Fallback) }
-
 const (
 	ginContext  = "github.com/gin-gonic/gin.Context"
 	fiberTwo    = "github.com/gofiber/fiber/v2.Ctx"
@@ -38,12 +28,11 @@ func hides(t types.Type) bool {
 
 // gin reports frameworks' contexts that are passed to a call that sends: gin's
 // once an engine, as one line mends them all, others where they are passed.
-func (p *pkg) gin() {
-	var self program
+func (p *pkg) gin(self *program) {
 	for _, f := range p.order {
 		for _, c := range f.calls {
 			if v := c.judge(); v.base != nil && c.scope.serving() != nil {
-				p.hidden(f, c, v.base, &self)
+				p.hidden(f, c, v.base, self)
 			}
 		}
 	}
@@ -63,26 +52,19 @@ func (p *pkg) gin() {
 			return true
 		})
 	}
-	if self != (program{}) {
-		p.ExportPackageFact(&self)
-	}
-	if len(engines) == 0 {
-		return
-	}
-	for _, fact := range p.AllPackageFacts() {
-		if f, ok := fact.Fact.(*program); ok {
-			self.Fallback = self.Fallback || f.Fallback
-			if self.Gin == "" {
-				self.Gin = f.Gin
-			}
+	passed, fallback := self.Gin, self.Fallback
+	for _, f := range p.imported() {
+		fallback = fallback || f.Fallback
+		if passed == "" {
+			passed = f.Gin
 		}
 	}
-	if self.Gin == "" || self.Fallback {
+	if passed == "" || fallback {
 		return
 	}
 	for _, e := range engines {
 		p.report("gin", e, p.fallback(e), "the contexts of this gin engine hide their request's: %s, which finds no trace headers in it; "+
-			"set ContextWithFallback, or pass c.Request.Context()%s", self.Gin, p.latent(e.Pos()))
+			"set ContextWithFallback, or pass c.Request.Context()%s", passed, p.latent(e.Pos()))
 	}
 }
 

@@ -1,49 +1,36 @@
 package relayvet
 
-import (
-	"go/types"
-	"slices"
-	"strings"
-)
+import "go/types"
 
-// maxCandidates is how many implementations an interface may have for a call
-// through it to be followed: beyond, who is called is a guess.
-const maxCandidates = 2
-
-// behind are the methods that a call of an interface's method may end in, as
-// far as this package sees the implementations; nil if there are too many.
-func (p *pkg) behind(fn *types.Func) []*types.Func {
+// behind is the method that a call of an interface's method ends in, as far as
+// this package sees the implementations. With a second one, who is called is a
+// guess: it sent one harbor's local pushes to a remote registry's adapter.
+func (p *pkg) behind(fn *types.Func) *types.Func {
 	if found, ok := p.followed[fn]; ok {
 		return found
 	}
 	p.followed[fn] = nil // an interface that embeds itself by way of a struct ends here
-	var found []*types.Func
-	add := func(m *types.Func) {
-		if !slices.Contains(found, m) {
-			found = append(found, m)
-		}
+	iface, ok := fn.Signature().Recv().Type().Underlying().(*types.Interface)
+	if !ok || takesContext(fn) {
+		return nil
 	}
-	if iface, ok := fn.Signature().Recv().Type().Underlying().(*types.Interface); ok && !takesContext(fn) {
-		for _, t := range p.types() {
-			if !types.Implements(t, iface) && !types.Implements(types.NewPointer(t), iface) {
-				continue
-			}
-			obj, _, _ := types.LookupFieldOrMethod(t, true, fn.Pkg(), fn.Name())
-			m, ok := obj.(*types.Func)
-			switch {
-			case !ok || m == fn:
-			case isInterface(m): // of an interface that the type embeds
-				for _, m := range p.behind(m) {
-					add(m)
-				}
-			default:
-				add(m)
-			}
+	var found *types.Func
+	for _, t := range p.types() {
+		if !types.Implements(t, iface) && !types.Implements(types.NewPointer(t), iface) {
+			continue
 		}
-	}
-	slices.SortFunc(found, func(a, b *types.Func) int { return strings.Compare(a.FullName(), b.FullName()) })
-	if len(found) > maxCandidates {
-		found = nil
+		obj, _, _ := types.LookupFieldOrMethod(t, true, fn.Pkg(), fn.Name())
+		m, ok := obj.(*types.Func)
+		if ok && m != fn && isInterface(m) { // of an interface that the type embeds
+			m = p.behind(m)
+		}
+		switch {
+		case !ok || m == nil || m == fn || m == found:
+		case found != nil:
+			return nil
+		default:
+			found = m
+		}
 	}
 	p.followed[fn] = found
 	return found

@@ -18,6 +18,7 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"slices"
 	"strings"
 
 	"golang.org/x/tools/go/analysis"
@@ -70,7 +71,7 @@ func run(pass *analysis.Pass) (any, error) {
 	if pass.Module != nil && pass.Module.Version != "" {
 		return nil, nil
 	}
-	p := &pkg{Pass: pass, ignored: map[line]bool{}, funcs: map[*types.Func]*function{}, followed: map[*types.Func][]*types.Func{}}
+	p := &pkg{Pass: pass, ignored: map[line]bool{}, funcs: map[*types.Func]*function{}, followed: map[*types.Func]*types.Func{}}
 	for _, f := range pass.Files {
 		name := pass.Fset.File(f.FileStart).Name()
 		p.comments(f)
@@ -80,13 +81,45 @@ func run(pass *analysis.Pass) (any, error) {
 	}
 	p.collect()
 	p.settle()
+	var says program
 	p.send()
-	p.through()
+	p.through(&says)
 	p.late()
-	p.gin()
+	p.gin(&says)
 	p.loop()
 	p.wiring()
+	if says.String() != "" {
+		p.ExportPackageFact(&says)
+	}
 	return nil, nil
+}
+
+// A program is what a package says to those that import it.
+type program struct {
+	Reported []string // calls of other packages that it has reported, by place
+	Gin      string   // a gin context that is passed to a call that sends
+	Fallback bool     // ContextWithFallback is set
+}
+
+func (*program) AFact() {}
+
+func (p *program) String() string {
+	s := append(slices.Clone(p.Reported), p.Gin)
+	if p.Fallback {
+		s = append(s, "ContextWithFallback")
+	}
+	return strings.Trim(strings.Join(s, " "), " ")
+}
+
+// imported is what the packages say that this one imports, by whatever way.
+func (p *pkg) imported() []*program {
+	var all []*program
+	for _, f := range p.AllPackageFacts() {
+		if f, ok := f.Fact.(*program); ok {
+			all = append(all, f)
+		}
+	}
+	return all
 }
 
 // A pkg is one package under analysis.
@@ -98,8 +131,8 @@ type pkg struct {
 	order   []*function
 	ignored map[line]bool
 
-	followed map[*types.Func][]*types.Func // what is behind interfaces' methods
-	named    []*types.Named                // the types that may be
+	followed map[*types.Func]*types.Func // what is behind interfaces' methods
+	named    []*types.Named              // the types that may be
 }
 
 type line struct {

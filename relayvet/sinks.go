@@ -144,7 +144,7 @@ func (f *function) call(n *ast.CallExpr, in *scope) {
 // ours says whether a function is of this package, or has a fact: only those
 // of the same module have.
 func (p *pkg) ours(fn *types.Func) bool {
-	return fn.Pkg() == p.Pkg || isInterface(fn) && len(p.behind(fn)) > 0 || fn.Pkg() != nil && p.ImportObjectFact(fn.Origin(), &effect{})
+	return fn.Pkg() == p.Pkg || isInterface(fn) && p.behind(fn) != nil || fn.Pkg() != nil && p.ImportObjectFact(fn.Origin(), &effect{})
 }
 
 func isInterface(fn *types.Func) bool {

@@ -119,16 +119,14 @@ func (c *call) ways() []way {
 	if c.kind != other || c.callee == nil || c.callee == c.f.obj {
 		return nil
 	}
-	targets := []*types.Func{c.callee}
-	if isInterface(c.callee) {
-		targets = c.f.p.behind(c.callee)
+	fn := c.callee
+	if isInterface(fn) {
+		fn = c.f.p.behind(fn)
 	}
 	var ways []way
-	for _, fn := range targets {
-		for _, w := range c.f.p.effectOf(fn).Sends {
-			w.Via = append([]string{short(fn, c.f.p.Pkg)}, w.Via...)
-			ways = append(ways, w)
-		}
+	for _, w := range c.f.p.effectOf(fn).Sends {
+		w.Via = append([]string{short(fn, c.f.p.Pkg)}, w.Via...)
+		ways = append(ways, w)
 	}
 	return ways
 }
@@ -188,7 +186,7 @@ func short(fn *types.Func, in *types.Package) string {
 
 // through reports the calls that a function with a context reaches by way of
 // functions without: each once, with the shortest way.
-func (p *pkg) through() {
+func (p *pkg) through(says *program) {
 	type found struct {
 		way
 		from  *call
@@ -216,8 +214,17 @@ func (p *pkg) through() {
 			}
 		}
 	}
+	before := map[string]bool{}
+	for _, f := range p.imported() {
+		for _, at := range f.Reported {
+			before[at] = true
+		}
+	}
 	for _, at := range order {
 		s := sinks[at]
+		if before[at] {
+			continue
+		}
 		category := "through"
 		if s.Dynamic {
 			category = "dynamic"
@@ -229,6 +236,7 @@ func (p *pkg) through() {
 		node, elsewhere := p.sink(at), ""
 		if node == nil {
 			node, elsewhere = s.from, " ("+at+")"
+			says.Reported = append(says.Reported, at)
 		}
 		p.report(category, node, nil, "%s%s is sent without the context that its caller has: %s -> %s%s: the trace headers that came in stay behind; give %s a context.Context and pass it down%s",
 			s.Call, elsewhere, short(s.from.f.obj, p.Pkg), s.way, more, s.Via[0], p.latent(node.Pos()))
