@@ -92,7 +92,7 @@ func publicURL(s string) bool {
 // goes to somebody else's service.
 var thirdParty = regexp.MustCompile(`(?i)captcha|turnstile|webhook|avatar|gravatar|telegram|slack|discord|dingtalk|feishu|lark|wechat|weixin|wecom|twitter|facebook|` +
 	`openai|anthropic|gemini|sms|twilio|sendgrid|mailgun|stripe|paypal|alipay|pagerduty|opsgenie|sentry|newrelic|github|gitlab|bitbucket|dockerhub|` +
-	`download|image_?url|from_?url|callback|telemetry|update_?check|check_?update|license`)
+	`downloader|download_?url|image_?url|from_?url|callback|telemetry|update_?check|check_?update|license`)
 
 // dynamic says whether a call goes to a third party, by the look of it.
 func (c *call) dynamic(v verdict) bool {

@@ -25,8 +25,8 @@ func (p *pkg) behind(fn *types.Func) *types.Func {
 			m = p.behind(m)
 		}
 		switch {
-		case !ok || m == nil || m == fn || m == found:
-		case found != nil:
+		case !ok || m == fn || m == found:
+		case m == nil || found != nil:
 			return nil
 		default:
 			found = m

@@ -19,7 +19,7 @@ type scope struct {
 	*reach
 	outer *scope
 	spawn bool // run by a go statement
-	after bool // run by a defer statement
+	after bool // run by a defer statement, or kept for later: nothing is reported
 }
 
 // reachOf says what a function of this type has in reach.
@@ -118,11 +118,22 @@ func (p *pkg) lifecycle(name string) bool {
 	return p.tool()
 }
 
-// tool says whether the package is a command line, or helps tests.
+// testing says whether the package helps tests.
+func (p *pkg) testing() bool {
+	for e := range strings.SplitSeq(p.Pkg.Path(), "/") {
+		switch e {
+		case "e2e", "test", "tests", "testing", "testutil", "tstest", "fixtures":
+			return true
+		}
+	}
+	return false
+}
+
+// tool says whether the package is a command line.
 func (p *pkg) tool() bool {
 	for e := range strings.SplitSeq(p.Pkg.Path(), "/") {
 		switch e {
-		case "cmd", "cli", "ctl", "shell", "hack", "tools", "tool", "scripts", "e2e", "test", "tests", "testing", "testutil", "fixtures", "migrations":
+		case "cmd", "cli", "ctl", "shell", "hack", "tools", "tool", "scripts", "migrations":
 			return p.Pkg.Name() != "main" || !p.serves()
 		}
 	}

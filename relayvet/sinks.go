@@ -109,6 +109,8 @@ func (f *function) walk(n ast.Node, in *scope) {
 				if own == nil {
 					s.reach = outer.reach
 				}
+			} else if own == nil {
+				s.after = true // it is stored, and run who knows when
 			}
 			f.walk(n.Body, s)
 			return false

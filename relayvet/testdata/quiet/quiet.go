@@ -168,6 +168,12 @@ func stored(ctx context.Context) func() {
 	return func() { _, _ = http.Get("http://config/1") }
 }
 
+func later() func() {
+	return func() { _, _ = http.Get("http://config/1") }
+}
+
+func keeps(w http.ResponseWriter, r *http.Request) { _ = later() }
+
 func command(cmd *cobra.Command, args []string) error {
 	_, err := http.Get("http://prices/1")
 	return err
