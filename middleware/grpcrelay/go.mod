@@ -7,6 +7,7 @@ require (
 	github.com/tracebaton/tracebaton v0.0.0
 	go.uber.org/goleak v1.3.0
 	google.golang.org/grpc v1.63.2
+	google.golang.org/protobuf v1.33.0
 )
 
 require (
@@ -21,7 +22,6 @@ require (
 	golang.org/x/sys v0.17.0 // indirect
 	golang.org/x/text v0.14.0 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20240227224415-6ceb2ff114de // indirect
-	google.golang.org/protobuf v1.33.0 // indirect
 )
 
 replace github.com/tracebaton/tracebaton => ../..
