@@ -128,7 +128,7 @@ func TestEachMessageOfADumpIsExplainedByItself(t *testing.T) {
 }
 
 func TestADumpWithoutTraceHeadersIsNotExplained(t *testing.T) {
-	for _, dump := range []string{"", "accept: */*", "{", "{}", "{\"headers\":{}}", "<html>\n", strings.Repeat("x", maxDump+1)} {
+	for _, dump := range []string{"", "accept: */*", "{", "{}", "{\"headers\":{}}", "<html>\n", strings.Repeat("x", maxPaste+1)} {
 		_, stderr, status := tracebaton(t, dump, "explain")
 		assert.Equal(t, statusUnknown, status)
 		assert.NotEmpty(t, stderr)
@@ -141,7 +141,7 @@ func FuzzExplain(f *testing.F) {
 	f.Add(`{"headers":{"B3":["d","\u001b[31m"],"Traceparent":"00-\u202e"}}`)
 	f.Add("tracestate: a=1,b\x9b31m=2\nbaggage: \x1b]0;title\x07\nx-request-id: \u202e")
 	f.Add("sw8: 1-G1szMW0=-G1szMW0=-3-a-b-c-d\nuber-trace-id: 1:2:3:4")
-	for _, name := range known() {
+	for _, name := range headerNames {
 		f.Add(name + ": 1")
 	}
 	f.Fuzz(func(t *testing.T, dump string) {

@@ -11,54 +11,7 @@ import (
 	"strings"
 
 	"github.com/tracebaton/tracebaton/internal/wire"
-	"github.com/tracebaton/tracebaton/propagation"
 )
-
-// Family is a family of package propagation and the name by which people ask
-// for it.
-type Family struct {
-	Name   string
-	Family propagation.Family
-}
-
-// Known are the families of package propagation.
-var Known = []Family{
-	{"request-id", propagation.RequestID},
-	{"b3", propagation.B3},
-	{"w3c", propagation.W3C},
-	{"ot", propagation.OTSpanContext},
-	{"baggage", propagation.Baggage},
-	{"datadog", propagation.Datadog},
-	{"skywalking", propagation.SkyWalking},
-	{"google-cloud", propagation.GoogleCloud},
-	{"grpc-trace-bin", propagation.GRPCTraceBin},
-	{"xray", propagation.XRay},
-	{"jaeger", propagation.Jaeger},
-}
-
-// Names returns the headers of the families, in lower case.
-func Names(f propagation.Families) []string {
-	return f.Names()
-}
-
-// knownNames are the headers of all known families.
-var knownNames = func() (names []string) {
-	for _, f := range Known {
-		names = append(names, Names(propagation.Of(f.Family))...)
-	}
-	return names
-}()
-
-// AllNames returns the headers of the families, and then all known ones.
-func AllNames(f propagation.Families) []string {
-	names := Names(f)
-	for _, name := range knownNames {
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
 
 // Trace is a position in a trace, from which a request's headers are made. No
 // two requests have any ID in common.
@@ -94,9 +47,27 @@ func (t Trace) Short() Trace {
 	return t
 }
 
-// Decided returns t with another decision.
+// Decided returns t with another decision, and a request ID that says the same
+// to Envoy.
 func (t Trace) Decided(d wire.Decision) Trace {
 	t.Decision = d
+	if d == wire.Denied {
+		t.RequestID = t.RequestID[:14] + "4" + t.RequestID[15:]
+	}
+	return t
+}
+
+// Low returns t with a trace ID of which both halves are near zero, and High
+// one of which both are near their greatest value. Samplers that decide by a
+// ratio compare one of the halves, or 56 or 63 bits of it, with a bound.
+func (t Trace) Low() Trace {
+	t.ID = "00000000" + t.ID[8:16] + "00000000" + t.ID[24:]
+	return t
+}
+
+// High returns the counterpart of Low.
+func (t Trace) High() Trace {
+	t.ID = "ffffffff" + t.ID[8:16] + "ffffffff" + t.ID[24:]
 	return t
 }
 
@@ -113,7 +84,7 @@ func (t Trace) Header(names ...string) http.Header {
 }
 
 func (t Trace) value(name string) string {
-	sampled := t.Decision >= wire.Accepted
+	sampled := t.Decision.Sampled()
 	flag := map[bool]string{false: "0", true: "1"}[sampled]
 	switch name {
 	case "x-request-id":
@@ -146,12 +117,13 @@ func (t Trace) value(name string) string {
 	case "traceparent":
 		return "00-" + wire.Pad(t.ID) + "-" + t.Span + "-0" + flag
 	case "tracestate":
-		// In both cases, so that changing it shows.
-		return "tracebaton=Span" + strings.ToUpper(t.Span)
+		// In both cases, so that changing it shows, and two members, so that
+		// their order does.
+		return "tracebaton=Span" + strings.ToUpper(t.Span) + ",rojo=" + t.Span
 	case "x-ot-span-context":
 		return t.base64(t.ID + t.Span)
 	case "baggage":
-		return "userId=Amelie" + t.Span + ",serverNode=DF%2028"
+		return "userId=Amelie" + t.Span + ",serverNode=DF%2028,isProduction=false"
 	case "x-datadog-trace-id":
 		return decimal(wire.Pad(t.ID)[16:])
 	case "x-datadog-parent-id":
@@ -197,7 +169,7 @@ func unhex(id string) string {
 
 // In reports whether v, the value of any header, has an ID of t in it.
 func (t Trace) In(v string) bool {
-	for _, name := range knownNames {
+	for _, name := range Headers(Known) {
 		if len(t.value(name)) >= 16 && v == t.value(name) {
 			return true
 		}
@@ -205,4 +177,14 @@ func (t Trace) In(v string) bool {
 	return slices.ContainsFunc([]string{t.ID, t.Span, t.Parent, strings.ToUpper(t.Span)}, func(id string) bool {
 		return id != "" && strings.Contains(v, id)
 	})
+}
+
+// Places reports whether the header names a trace or a span, and does not only
+// say something beside that.
+func Places(header string) bool {
+	switch header {
+	case "x-b3-traceid", "x-b3-spanid", "b3", "traceparent", "x-datadog-trace-id", "x-datadog-parent-id", "sw8":
+		return true
+	}
+	return false
 }
