@@ -341,7 +341,8 @@ func (l *lab) show(ctx context.Context, r *http.Request, body io.Reader) error {
 	for name, values := range r.Header {
 		switch {
 		case name == "Grpc-Trace-Bin":
-			out.Header[name] = l.binary(values)
+			l.note(values)
+			out.Header[name] = values
 		case strings.HasPrefix(name, "Grpc"), strings.HasPrefix(name, "Content-"), name == "Te", name == "User-Agent":
 			// They are of this call only.
 		default:
@@ -360,22 +361,16 @@ func (l *lab) show(ctx context.Context, r *http.Request, body io.Reader) error {
 	return err
 }
 
-// binary returns the values with the padding that propagationtest sends them
-// with, which gRPC leaves out, and notes those that are encoded twice.
-func (l *lab) binary(values []string) []string {
+// note notes whether one of grpc-trace-bin's values was encoded twice.
+func (l *lab) note(values []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var padded []string
 	for _, v := range values {
 		if raw, ok := decode(v); ok {
-			if again, ok := decode(raw); ok && l.sent[again] {
-				l.twice = true
-			}
-			v = base64.StdEncoding.EncodeToString([]byte(raw))
+			again, ok := decode(raw)
+			l.twice = l.twice || ok && l.sent[again]
 		}
-		padded = append(padded, v)
 	}
-	return padded
 }
 
 // faults are those that only gRPC has.
