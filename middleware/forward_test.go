@@ -108,6 +108,24 @@ func TestWhereMatchSaysNoNothingThatCameInLeaves(t *testing.T) {
 	assert.Equal(t, before, r.Header, "the caller's request is not modified")
 }
 
+func TestWhereMatchSaysNoASpanOfTheCallersOwnLeavesWhole(t *testing.T) {
+	var sent *http.Request
+	transport := &middleware.Transport{
+		Base: roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			sent = r
+			return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+		}),
+		Match: middleware.Internal(),
+	}
+	in := http.Header{"X-Request-Id": {"r"}, "X-B3-Traceid": {"t"}, "X-B3-Spanid": {"s"}, "X-B3-Sampled": {"1"}}
+	r := request(serving(in), t, "http://api.example.com/")
+	r.Header = in.Clone()
+	r.Header.Set("x-b3-spanid", "mine")
+	_, err := transport.RoundTrip(r) //nolint:bodyclose // there is none
+	require.NoError(t, err)
+	assert.Equal(t, http.Header{"X-B3-Traceid": {"t"}, "X-B3-Spanid": {"mine"}, "X-B3-Sampled": {"1"}}, sent.Header)
+}
+
 func TestATransportAssignedToTheDefaultWorks(t *testing.T) {
 	original := http.DefaultTransport
 	t.Cleanup(func() { http.DefaultTransport = original })

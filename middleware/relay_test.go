@@ -1,13 +1,17 @@
 package middleware_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
+	"log"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -147,4 +151,57 @@ func TestRelaysInsideEachOtherAddUp(t *testing.T) {
 	r.Header.Set("x-request-id", "r")
 	r.Header.Set("end-user", "jason")
 	h.ServeHTTP(httptest.NewRecorder(), r)
+}
+
+// What is really behind it, golang.org/x/net's h2c.NewHandler, is tried in
+// examples/frameworks/h2c.
+func TestAConnectionIsNotUpgradedInsideRelay(t *testing.T) {
+	for name, row := range map[string]struct {
+		upgrade []string
+		want    []string
+	}{
+		"an offer of HTTP/2 is not passed on":    {upgrade: []string{"h2c"}},
+		"in any case":                            {upgrade: []string{"H2C"}},
+		"nor one of several protocols":           {upgrade: []string{"websocket", "foo/2, h2c"}},
+		"that of another protocol is":            {upgrade: []string{"websocket"}, want: []string{"websocket"}},
+		"and a request without one has none yet": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, traced := range []bool{true, false} {
+				r := httptest.NewRequest(http.MethodGet, "/", nil)
+				if traced {
+					r.Header.Set("x-request-id", "r")
+				}
+				if row.upgrade != nil {
+					r.Header["Upgrade"] = row.upgrade
+				}
+				served := false
+				middleware.Relay(propagation.Istio())(http.HandlerFunc(func(_ http.ResponseWriter, in *http.Request) {
+					served = true
+					assert.Equal(t, row.want, in.Header["Upgrade"])
+					assert.Equal(t, r.Header.Get("x-request-id"), propagation.FromContext(in.Context()).Get("x-request-id"))
+				})).ServeHTTP(httptest.NewRecorder(), r)
+				assert.True(t, served)
+				assert.Equal(t, row.upgrade, r.Header["Upgrade"], "the request of those outside is as it was")
+			}
+		})
+	}
+}
+
+func TestAConnectionThatBeginsWithHTTP2IsNoticedOnce(t *testing.T) {
+	var lines bytes.Buffer
+	server := httptest.NewUnstartedServer(middleware.Relay(propagation.Istio())(http.NotFoundHandler()))
+	server.Config.ErrorLog = log.New(&lines, "", 0)
+	server.Start()
+	for range 2 {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		require.NoError(t, err)
+		_, err = io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+		require.NoError(t, err)
+		_, err = bufio.NewReader(conn).ReadString('\n') // an answer of some kind
+		require.NoError(t, err)
+		require.NoError(t, conn.Close())
+	}
+	server.Close()
+	assert.Equal(t, 1, strings.Count(lines.String(), "h2c.NewHandler(middleware.Relay(families)(handler), server)"), lines.String())
 }

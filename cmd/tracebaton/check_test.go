@@ -677,7 +677,7 @@ func TestWhatWasNotAskedRightlyIsSaid(t *testing.T) {
 		"no time":                      {[]string{"check", "-timeout", "0s", "http://a/{upstream}"}, "-timeout must be above 0"},
 		"an upstream that is no URL":   {[]string{"check", "-upstream-url", "localhost:9000", "http://a/{upstream}"}, `-upstream-url "localhost:9000" is not an http:// URL`},
 		"no header to explain":         {[]string{"explain"}, "no trace headers to explain"},
-		"a header that is none":        {[]string{"explain", "b3"}, "no trace header that can be read"},
+		"a header that is none":        {[]string{"explain", "b3"}, `"b3" is not of the form 'name: value'`},
 		"headers that are of no trace": {[]string{"explain", "accept: */*"}, "no trace headers to explain"},
 	}
 	for name, test := range tests {

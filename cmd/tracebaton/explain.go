@@ -12,6 +12,7 @@ import (
 
 	"github.com/tracebaton/tracebaton/internal/hop"
 	"github.com/tracebaton/tracebaton/internal/wire"
+	"github.com/tracebaton/tracebaton/propagation"
 )
 
 const explainUsage = `NAME
@@ -109,6 +110,9 @@ func runExplain(args []string, e env) int {
 	}
 	if len(p.messages) == 0 {
 		l := p.unread[0]
+		if fs.NArg() > 0 {
+			return fail(e, fs, fmt.Errorf("%q is not of the form 'name: value'", shorten(l.text, 60)))
+		}
 		return fail(e, fs, fmt.Errorf("no trace header that can be read; line %d names %s, without a value that can be told: %s",
 			l.number, l.name, printable(shorten(strings.TrimSpace(l.text), 60))))
 	}
@@ -165,7 +169,7 @@ func (x *explanation) explain(m *message) {
 	x.requestID(h)
 	for _, s := range m.spans {
 		x.title(string(s.Format))
-		x.item("trace", fmt.Sprintf("%s (%d bits)", s.Trace[32-s.Digits:], 4*s.Digits))
+		x.item("trace", traceOf(s))
 		x.item("span", s.Span+parentOf(s))
 	}
 	positions := wire.Read(h)
@@ -174,27 +178,35 @@ func (x *explanation) explain(m *message) {
 	}
 	x.state(h, positions)
 	x.agreement(h, append(positions, m.spans...))
+	if err := allFamilies.Check(h); err != nil {
+		x.title("Not relayed")
+		x.say("Package propagation cannot relay all of it:")
+		x.faults(err)
+	}
 }
+
+var allFamilies = propagation.Istio().With(propagation.Baggage, propagation.Datadog, propagation.SkyWalking,
+	propagation.GoogleCloud, propagation.GRPCTraceBin, propagation.XRay, propagation.Jaeger)
 
 const width = 80
 
 func (x *explanation) title(text string) {
 	if x.Len() > 0 {
-		x.WriteByte('\n')
+		fmt.Fprintln(x.Buffer)
 	}
-	fmt.Fprintln(x, x.env.paint(bold, shorten(printable(text), width)))
+	fmt.Fprintln(x.Buffer, x.env.paint(bold, shorten(strings.TrimSpace(printable(text)), width)))
 }
 
-func (x *explanation) say(text string) { fmt.Fprintln(x, wrap(breakable(text, 4), "    ")) }
+func (x *explanation) say(text string) { fmt.Fprintln(x.Buffer, wrap(breakable(text, 4), "    ")) }
 func (x *explanation) item(name, text string) {
-	fmt.Fprintf(x, "    %-10s%s\n", name, strings.TrimSpace(wrap(breakable(text, 14), strings.Repeat(" ", 14))))
+	fmt.Fprintf(x.Buffer, "    %-10s%s\n", name, strings.TrimSpace(wrap(breakable(text, 14), strings.Repeat(" ", 14))))
 }
 
 // wrong says what is wrong.
 func (x *explanation) wrong(text string) {
 	x.whole = false
 	lines := wrap(breakable(text, 4), "    ")
-	fmt.Fprintln(x, "    "+x.env.paint(red, strings.TrimPrefix(lines, "    ")))
+	fmt.Fprintln(x.Buffer, "    "+x.env.paint(red, strings.TrimPrefix(lines, "    ")))
 }
 
 // breakable shortens the words that do not fit into a line behind the indent.
@@ -221,17 +233,26 @@ func (x *explanation) position(h http.Header, p wire.Context) {
 		return
 	}
 	if p.Trace != "" {
-		trace := printable(p.Trace)
-		if p.Digits > 0 {
-			trace = fmt.Sprintf("%s (%d bits)", p.Trace[32-p.Digits:], 4*p.Digits)
-		}
-		x.item("trace", trace)
+		x.item("trace", traceOf(p))
 	}
 	if p.Span != "" {
 		x.item("span", printable(p.Span)+", the caller's"+parentOf(p))
 	}
 	x.item("sampling", sampling(p))
 	x.envoyReads(h, p)
+}
+
+// traceOf returns the trace ID and its size. Those of Jaeger may lack zeros in
+// front.
+func traceOf(p wire.Context) string {
+	switch {
+	case p.Digits == 0:
+		return printable(p.Trace)
+	case p.Digits <= 16:
+		return p.Trace[16:] + " (64 bits)"
+	default:
+		return p.Trace + " (128 bits)"
+	}
 }
 
 // parentOf says of which span a span is the child.
@@ -274,36 +295,38 @@ func sampling(p wire.Context) string {
 
 // state says what there is beside the positions.
 func (x *explanation) state(h http.Header, positions []wire.Context) {
-	say := func(name, text string) bool {
-		v := h.Values(name)
-		if len(v) > 0 {
+	say := func(name, text string, err error) {
+		if v := h.Values(name); len(v) > 0 {
 			x.title(name + ": " + strings.Join(v, ", "))
 			x.say(text)
+			x.faults(err)
 		}
-		return len(v) > 0
 	}
-	x.tracestate(h)
-	say("x-ot-span-context", "The context of Envoy's OpenTracing tracers, which only they can read.")
-	if say("baggage", "Data of the application's own, for every service on the way. It says nothing of the trace.") {
-		_, err := wire.Baggage(h.Values("baggage"))
-		x.faults(err)
-	}
-	say("x-datadog-origin", "Where Datadog's trace began. It belongs to x-datadog-trace-id.")
-	say("x-datadog-tags", "Datadog's tags of the trace, the upper half of a 128-bit ID among them. They belong to x-datadog-trace-id.")
-	say("sw8-correlation", "SkyWalking's baggage. It belongs to sw8.")
-	say("sw8-x", "SkyWalking's extensions. It belongs to sw8.")
-	for _, p := range positions {
-		if p.Format != wire.W3C {
-			x.faults(p.StateErr)
-		}
-		if p.Format == wire.Jaeger && len(p.State) > 0 {
-			names := make([]string, len(p.State))
-			for i, m := range p.State {
-				names[i] = printable(m.Header)
+	of := func(format wire.Format) wire.Context {
+		for _, p := range positions {
+			if p.Format == format {
+				return p
 			}
-			x.title("uberctx-*")
-			x.say("Jaeger's baggage: " + hop.And(names) + ".")
 		}
+		return wire.Context{}
+	}
+	_, baggageErr := wire.Baggage(h.Values("baggage"))
+	x.tracestate(h)
+	say("x-ot-span-context", "The context of Envoy's OpenTracing tracers, which only they can read.", nil)
+	say("baggage", "Data of the application's own, for every service on the way. It says nothing of the trace.", baggageErr)
+	say("x-datadog-origin", "Where Datadog's trace began. It belongs to x-datadog-trace-id.", nil)
+	say("x-datadog-tags", "Datadog's tags of the trace, the upper half of a 128-bit ID among them. They belong to x-datadog-trace-id.", of(wire.Datadog).StateErr)
+	say("sw8-correlation", "SkyWalking's baggage. It belongs to sw8.", of(wire.SkyWalking).StateErr)
+	say("sw8-x", "SkyWalking's extensions. It belongs to sw8.", nil)
+	var names []string
+	for name := range h {
+		if hasPrefixFold(name, "uberctx-") {
+			names = append(names, printable(strings.ToLower(name)))
+		}
+	}
+	if slices.Sort(names); len(names) > 0 {
+		x.title("uberctx-*")
+		x.say("Jaeger's baggage: " + hop.And(names) + ". It belongs to uber-trace-id.")
 	}
 }
 
@@ -322,7 +345,9 @@ func (x *explanation) tracestate(h http.Header) {
 	if len(members) > 0 {
 		var vendors []string
 		for _, m := range members {
-			vendors = append(vendors, m.Key)
+			if !slices.Contains(vendors, m.Key) {
+				vendors = append(vendors, m.Key)
+			}
 		}
 		text += ": " + hop.And(vendors)
 	}
@@ -395,7 +420,7 @@ func (x *explanation) unread(p *paste) {
 		x.title("Not read")
 		for _, l := range p.unread[:min(most, len(p.unread))] {
 			x.say(fmt.Sprintf("Line %d names %s, without a value that can be told:", l.number, l.name))
-			fmt.Fprintln(x, "        "+shorten(printable(shorten(strings.TrimSpace(l.text), width)), width-8))
+			fmt.Fprintln(x.Buffer, "        "+shorten(printable(shorten(strings.TrimSpace(l.text), width)), width-8))
 		}
 		if n := len(p.unread) - most; n > 0 {
 			x.say(fmt.Sprintf("So do %d more.", n))

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/tracebaton/tracebaton/internal/hop"
 	"github.com/tracebaton/tracebaton/internal/wire"
 )
 
@@ -152,10 +154,13 @@ func (x *explanation) envoyReadsB3(h http.Header, p wire.Context) {
 	if p.Err != nil {
 		return
 	}
-	if x.envoy.renewsB3() {
-		x.item("renewed", "by Envoy since 1.40, which then leaves x-b3-* as they came: a reader of those alone hangs its spans from the wrong parent")
-	} else {
+	switch {
+	case !x.envoy.renewsB3():
 		x.item("renewed", "by no Envoy before 1.40: it writes x-b3-* beside it, and every sidecar after the first reads the old b3, so that the tree is flat. Let callers send x-b3-*")
+	case slices.ContainsFunc(headerNames, func(name string) bool { return strings.HasPrefix(name, "x-b3-") && len(h.Values(name)) > 0 }):
+		x.item("renewed", "by Envoy since 1.40, which then leaves x-b3-* as they came: a reader of those alone hangs its spans from the wrong parent")
+	default:
+		x.item("renewed", "by Envoy since 1.40, which writes no x-b3-* beside it")
 	}
 }
 
@@ -194,22 +199,25 @@ func (x *explanation) decides(h http.Header, decided []wire.Context) {
 	ids := h.Values("x-request-id")
 	reason, ok := wire.TraceReason(strings.Join(ids, ","))
 	said := make(map[bool]bool) // by whether it is of W3C
+	var same []string
 	for _, p := range decided {
 		w3c := p.Format == wire.W3C
-		if b3 := p.Format == wire.B3Multi || p.Format == wire.B3Single; !b3 && !w3c && p.Format != wire.Datadog || said[w3c] {
+		if b3 := p.Format == wire.B3Multi || p.Format == wire.B3Single; !ok || !b3 && !w3c && p.Format != wire.Datadog || said[w3c] {
 			continue
 		}
 		said[w3c] = true
-		sampled := p.Decision.Sampled()
-		switch {
-		case ok && sampled == hasReason(reason):
-			x.agree(fmt.Sprintf("The request ID says the same as %s of whether the request is traced.", p.Format))
-		case ok && !sampled:
+		switch sampled := p.Decision.Sampled(); {
+		case sampled == hasReason(reason):
+			same = append(same, string(p.Format))
+		case !sampled:
 			x.agree(fmt.Sprintf("The request ID says that Envoy wanted to trace the request, and %s says %s: a service or client decided otherwise. Sidecars that read %[1]s follow it.", p.Format, p.Decision))
-		case ok && w3c && x.envoy.ownYes():
+		case w3c && x.envoy.ownYes():
 			x.agree("The request ID holds no reason to trace, and traceparent says sampled: since 1.39 that does not suffice for Envoy's OpenTelemetry tracer. Each sidecar decides by its own rate, and may cut the trace. x-client-trace-id forces one.")
-		case ok:
+		default:
 			x.agree(fmt.Sprintf("The request ID holds no reason to trace, and %s says %s: a service or client decided that, or the sidecars write no reasons down. Sidecars that read %[1]s follow it.", p.Format, p.Decision))
 		}
+	}
+	if len(same) > 0 {
+		x.agree("The request ID says the same as " + hop.And(same) + " of whether the request is traced.")
 	}
 }

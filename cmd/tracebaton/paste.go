@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf16"
 
@@ -32,6 +33,7 @@ type paste struct {
 	more bool
 
 	names, looked int // so far
+	line          int // of the JSON value that is walked through
 }
 
 type line struct {
@@ -90,7 +92,11 @@ var kinds = func() map[string]bool {
 	return m
 }()
 
-const longestName = len("http-x-datadog-sampling-priority")
+// fronts are what proxies and logs put in front of a header's name, as nginx and
+// Traefik do.
+var fronts = []string{"http-", "request-headers-", "request-header-", "request-", "req-header-", "downstream-", "headers-", "header-"}
+
+const longestName = len("request-headers-x-datadog-sampling-priority")
 
 // canonical returns the header that a word names, in any case and as
 // environments, logs and JSON write it: HTTP_X_B3_TRACEID, x_request_id.
@@ -100,7 +106,11 @@ func canonical(word string) (name string, ok bool) {
 	}
 	lower := strings.ToLower(word)
 	name = strings.ReplaceAll(lower, "_", "-")
-	name = strings.TrimPrefix(name, "http-")
+	for _, front := range fronts {
+		if rest, ok := strings.CutPrefix(name, front); ok && slices.Contains(headerNames, rest) {
+			return rest, true
+		}
+	}
 	switch {
 	case kinds[name]:
 		return name, true
@@ -124,7 +134,8 @@ func hasPrefixFold(s, prefix string) bool {
 func readPaste(b []byte) *paste {
 	p := &paste{}
 	text := plain(b)
-	if hasName(text) || strings.Contains(text, "] \"") { // Envoy's access log has no names
+	// Neither Envoy's access log nor a hex dump has names.
+	if hasName(text) || strings.Contains(text, "] \"") || strings.Contains(text, "0000") {
 		p.read(text, 1, "", 0)
 	}
 	if len(p.messages) == 0 {
@@ -184,6 +195,9 @@ func plain(b []byte) string {
 		b = bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n"))
 		b = bytes.ReplaceAll(b, []byte("\r"), []byte("\n"))
 	}
+	if bytes.Contains(b, []byte("\xc2\xa0")) || bytes.ContainsAny(b, "“”‘’：\u200b") {
+		b = []byte(typeset.Replace(string(b)))
+	}
 	for _, mark := range []byte(split + joined) {
 		if bytes.IndexByte(b, mark) >= 0 {
 			b = bytes.ReplaceAll(b, []byte{mark}, []byte(" "))
@@ -191,6 +205,9 @@ func plain(b []byte) string {
 	}
 	return string(b)
 }
+
+// typeset is what chats and documents make of what is typed.
+var typeset = strings.NewReplacer("\u00a0", " ", "“", `"`, "”", `"`, "‘", "'", "’", "'", "：", ": ", "\u200b", "")
 
 // utf16Text decodes UTF-16 whose low bytes are at low, 0 or 1, of each two.
 func utf16Text(b []byte, low int) []byte {
@@ -335,7 +352,9 @@ func (p *paste) readShapes(text string) {
 		switch {
 		case len(p.messages) > maxMessages:
 			return
-		case len(row) < len("0123456789abcdef-0123456789abcdef"):
+		case wire.IsUUID(strings.TrimSpace(row)):
+			at("A request ID").put("x-request-id", strings.TrimSpace(row))
+		case !hasID(row):
 		case bareTraceparent.MatchString(row):
 			for _, v := range bareTraceparent.FindAllString(row, maxMessages) {
 				at("A traceparent").put("traceparent", v)
@@ -355,8 +374,22 @@ func (p *paste) readShapes(text string) {
 			found := bareSleuth.FindStringSubmatch(row)
 			m := at("A span")
 			m.trace, m.span = found[1], found[2]
-		case wire.IsUUID(strings.TrimSpace(row)):
-			at("A request ID").put("x-request-id", strings.TrimSpace(row))
 		}
 	}
+}
+
+// hasID reports whether 16 hex digits stand in a row. The expressions, which
+// need them, take ten times as long.
+func hasID(s string) bool {
+	n := 0
+	for i := range len(s) {
+		if c := s[i]; c >= '0' && c <= '9' || c >= 'a' && c <= 'f' {
+			if n++; n == 16 {
+				return true
+			}
+		} else {
+			n = 0
+		}
+	}
+	return false
 }

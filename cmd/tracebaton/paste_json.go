@@ -17,7 +17,14 @@ func (p *paste) read(text string, number int, title string, nesting int) {
 	// What does not end is read again from the next line that may begin JSON;
 	// so much of that, and no more.
 	budget := 4*len(text) + 1<<16
-	from := 0 // what comes before is read
+	from, fromNumber := 0, number // what comes before is read
+	counted := 0
+	// lineOf returns the number of the line that an offset is in. Offsets grow.
+	lineOf := func(offset int) int {
+		number += strings.Count(text[counted:offset], "\n")
+		counted = offset
+		return number
+	}
 	for at := 0; at < len(text) && p.names < maxNames; {
 		end := len(text)
 		if n := strings.IndexByte(text[at:], '\n'); n >= 0 {
@@ -43,20 +50,19 @@ func (p *paste) read(text string, number int, title string, nesting int) {
 		}
 		where := title
 		if where == "" {
-			where = fmt.Sprintf("JSON in line %d", number+strings.Count(text[from:begin], "\n"))
+			where = fmt.Sprintf("JSON in line %d", lineOf(begin))
 		}
-		q := &paste{names: p.names, looked: p.looked}
+		q := &paste{names: p.names, looked: p.looked, line: lineOf(begin)}
 		if q.walk(value, where, "", nil, nesting); len(q.messages) == 0 && len(q.unread) == 0 {
 			p.looked = q.looked
 			continue // a list in a program, perhaps, whose names the scanner knows
 		}
-		p.scan(text[from:begin], number, title)
-		number += strings.Count(text[from:at], "\n")
-		from = at
+		p.scan(text[from:begin], fromNumber, title)
+		from, fromNumber = at, lineOf(at)
 		p.messages, p.unread = append(p.messages, q.messages...), append(p.unread, q.unread...)
 		p.names, p.looked, p.more = q.names, q.looked, p.more || q.more
 	}
-	p.scan(text[from:], number, title)
+	p.scan(text[from:], fromNumber, title)
 }
 
 // beginsJSON returns where in a line a JSON object or array may begin, or -1:
@@ -105,7 +111,7 @@ func (p *paste) walk(v any, where, path string, into *message, nesting int) {
 	switch v := v.(type) {
 	case string:
 		if nesting < maxNesting && !isName(v) && hasName(v) {
-			p.read(v, 1, at(where, path), nesting+1)
+			p.read(v, p.line, at(where, path), nesting+1)
 		}
 	case []any:
 		if pairs := pairsOf(v); len(pairs) > 0 {

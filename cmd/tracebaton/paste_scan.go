@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"html"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,6 +26,8 @@ type found struct {
 	// them and HTTP has them. Only such can be there twice; another form that is
 	// there again belongs to another message.
 	line bool
+	// pair says that name and value are two fields.
+	pair bool
 }
 
 // scan finds headers in a text without JSON: the name of one, then what stands
@@ -155,11 +158,18 @@ var (
 // unfold undoes what shells, programs and debuggers do to lines: it joins those
 // that are continued, and splits those in which line ends are written out.
 func unfold(text string) string {
+	text = undump(text)
 	if strings.Contains(text, "^\n") || strings.Contains(text, `^"`) {
 		text = strings.NewReplacer("^\n", joined+" ", `^"`, `"`, "^%^", "%", "^&", "&", "^^", "^").Replace(text)
 	}
 	if strings.Contains(text, `\`) {
+		for strings.Contains(text, `\\`) { // JSON in JSON in JSON
+			text = strings.ReplaceAll(text, `\\`, `\`)
+		}
 		text = unescape.Replace(text)
+	}
+	if strings.Contains(text, "&quot;") || strings.Contains(text, "&#3") {
+		text = html.UnescapeString(text)
 	}
 	if strings.Contains(text, " `\n") {
 		text = strings.ReplaceAll(text, " `\n", joined+" ")
@@ -173,31 +183,10 @@ func unfold(text string) string {
 	return text
 }
 
-var unescape = strings.NewReplacer("\\\n", joined+" ", "\\r\\n\n", "\n", "\\n\n", "\n", `\r\n`, "\n"+split, `\n`, "\n"+split, `\r`, "\n"+split, `\t`, "\t", `\"`, `"`, `\'`, `'`)
+var unescape = strings.NewReplacer("\\\n", joined+" ", "\\r\\n\n", "\n", "\\n\n", "\n", `\r\n`, "\n"+split, `\n`, "\n"+split, `\r`, "\n"+split, `\t`, "\t", `\"`, `"`, `\'`, `'`, `\u0022`, `"`, `\u0027`, `'`, `\u003d`, "=")
 
 // phpList is a value as PHP's print_r writes lists of one.
 var phpList = regexp.MustCompile(`=> Array[ \t]*\n[ \t]*\([ \t]*\n[ \t]*\[0\] => (.*)\n[ \t]*\)\n\n?`)
-
-// traceASCII is a line of curl --trace-ascii, which it breaks after 64
-// characters.
-var traceASCII = regexp.MustCompile(`(?m)^[0-9a-f]{4,8}: .{64}$`)
-
-func joinTrace(text string) string {
-	var b strings.Builder
-	for row := range strings.Lines(text) {
-		row = strings.TrimSuffix(row, "\n")
-		offset, rest, ok := strings.Cut(row, ": ")
-		if !ok || !isID(offset, 4, 5, 6, 7, 8) {
-			b.WriteString(row + "\n")
-			continue
-		}
-		b.WriteString(rest)
-		if len(rest) != 64 {
-			b.WriteByte('\n')
-		}
-	}
-	return b.String()
-}
 
 // word says which bytes the names of headers are made of.
 var word = func() (is [256]bool) {
@@ -212,7 +201,7 @@ var mayBegin = func() (may [256]bool) {
 	for name := range kinds {
 		may[name[0]] = true
 	}
-	for _, c := range "hsu" { // http_, span_id, uberctx-
+	for _, c := range "dhsu" { // downstream_, http_, span_id, uberctx-
 		may[c] = true
 	}
 	for c := 'a'; c <= 'z'; c++ {
@@ -268,223 +257,337 @@ func hasName(text string) bool {
 // name="traceparent" value="…", or in the line below.
 var namedValue = regexp.MustCompile(`^[\s,;]*(?:- *)?["']?(?i:value|values|stringvalue)["']?[ \t]*[:=][ \t]*`)
 
-// header reads the value of the header whose name is the text from start to
-// end. It returns where to go on, and reports false if there is no value. No
-// values are those of a header that is said not to be there.
-func (l *place) header(start, end int, name string) (f found, next int, ok bool) {
-	f = found{place: *l, name: name}
-	text := l.text[:min(len(l.text), end+window)]
-	prefix := ""
-	if start-l.start <= 256 {
-		prefix = l.text[l.start:start]
-	} else {
-		prefix = "far" // from the start of the line
-	}
-	first := strings.Trim(prefix, " \t>*<-+|#•"+split) == ""
-	var before byte
-	if start > 0 {
-		before = text[start-1]
-	}
-	if before == '*' { // Markdown's bold
-		before = 0
-	}
-	outer := quote(before)
+// cells are the tags between a name and its value in a table of HTML.
+var cells = regexp.MustCompile(`^(?:</\w+>\s*)+(?:<\w+[^<>]*>\s*)+`)
 
-	// What closes the name.
-	i, closed, angle := end, false, false
-	for ; i < len(text) && i < end+6; i++ {
-		switch c := text[i]; {
-		case c == outer && outer != 0:
-			closed = true
-			continue
-		case c == '*' || c == ')':
-			continue
-		case c == ']' && (strings.HasSuffix(prefix, "[") || strings.HasSuffix(prefix, `["`) || strings.HasSuffix(prefix, "['")):
-			closed = true
-			before = 0
-			continue
-		case c == '>' && (i == end || text[i-1] == '>' || closed):
-			angle = true
-			continue
-		}
-		break
-	}
-	afterName := i
-	i = skip(text, i, " \t")
-	tight := i == afterName
-	tab := strings.Contains(text[afterName:i], "\t")
-
-	// What stands between name and value.
-	sep := ""
-	rest := text[i:]
-	switch {
-	case namedValue.MatchString(rest[:min(len(rest), 64)]) && (outer == 0 || closed):
-		i += len(namedValue.FindString(rest[:min(len(rest), 64)]))
-		sep = "value"
-	case hasAnyPrefix(rest, "=>", "->", ":=") != "":
-		sep = rest[:2]
-		i += 2
-	case strings.HasPrefix(rest, "→"):
-		sep = "→"
-		i += len(sep)
-	case strings.HasPrefix(rest, "=="), strings.HasPrefix(rest, "::"):
-		return f, end, false
-	case hasAnyPrefix(rest, "=", ":") != "":
-		sep = rest[:1]
-		i++
-	case strings.HasPrefix(rest, "|") && strings.Contains(prefix, "|"):
-		sep = "|"
-		i++
-	case strings.HasPrefix(rest, ",") && (closed || before == '[' || before == '(' || before == '{' || angle):
-		sep = ","
-		i++
-	case (rest == "" || rest[0] == '\n') && first && (outer == 0 || closed) && afterName == end:
-		sep = "below"
-	case tab && first, angle && rest != "":
-		sep = "\t"
-	case closed && i > afterName && rest != "" && quote(rest[0]) != 0:
-		sep = " "
-	default:
-		return f, end, false
-	}
-	if guess := slices.Contains(guessed[:], name); guess && sep != "=" && !closed {
-		return f, end, false // not the field of a log
-	}
-	if sep == "=" && tight && i < len(text) && (text[i] == ' ' || text[i] == '\t') {
-		return f, i, true // a field of a log, without a value
-	}
-	i = skip(text, i, " \t")
-
-	// Values in the lines below.
-	ends := i >= len(text) || text[i] == '\n'
-	if ends && i < len(text) {
-		below := skip(text, i, " \t\n"+split)
-		nextRow, _, _ := strings.Cut(text[below:], "\n")
-		switch {
-		case sep == "below" || sep == ":" && first && panelValue(nextRow, name):
-			if _, isName := canonical(strings.TrimRight(strings.TrimSpace(nextRow), ":")); isName || isHeaderLine(nextRow) || nextRow == "" || strings.Contains(text[i:below], "\n\n") {
-				if sep == "below" {
-					return f, end, false
-				}
-				break
-			}
-			value := strings.TrimSpace(nextRow)
-			f.line = true
-			f.values = []string{value}
-			return f, below + len(nextRow), true
-		case sep == ":" && strings.HasPrefix(nextRow, "- "):
-			i, ends = below+2, false
-		case sep == "," || sep == "=>" || closed && sep != "|":
-			i, ends = below, false
-		}
-	}
-	if sep == "below" {
-		return f, end, false
-	}
-	bracket := byte(0)
-	for !ends && i < len(text) {
-		if n := len(wrapper.FindString(text[i:min(len(text), i+64)])); n > 0 {
-			if strings.ContainsAny(text[i:i+n], "[({") {
-				bracket = text[i+strings.LastIndexAny(text[i:i+n], "[({")]
-			}
-			i += n
-			continue
-		}
-		break
-	}
-	if i >= len(text) || ends {
-		// A header line may be empty; a field of a log that is has no header.
-		if sep == ":" && (first || outer != 0) {
-			f.values, f.line = []string{""}, true
-		}
-		return f, i, sep == ":" || sep == "="
-	}
-
-	if q := quote(text[i]); q != 0 && !(outer == q && !closed) {
-		values, next := quotedValues(text, i, q, bracket != 0)
-		if _, isName := canonical(values[0]); isName && (sep == "," || sep == " ") {
-			return f, end, false
-		}
-		if len(values) == 1 && values[0] == "-" && sep != "," {
-			values = nil
-		}
-		f.values = values
-		return f, next, true
-	}
-	f.line = sep == ":" && bracket == 0 && (first || outer != 0 && !closed)
-	until, bare := len(text), false
-	enclosed := false
-	stop := func(chars string) {
-		if n := strings.IndexAny(text[i:until], chars); n >= 0 {
-			until, enclosed = i+n, true
-		}
-	}
-	stop("\n" + joined)
-	enclosed = false
-	switch {
-	case outer != 0 && !closed:
-		stop(string(outer))
-	case bracket != 0 && !lists[name] || bracket == '[':
-		stop(map[byte]string{'[': "]", '(': ")", '{': "}"}[bracket])
-	case before == '|' && sep == ":":
-		stop("|")
-	case sep == ":" && first, sep == "value", sep == "\t" && !angle:
-		cutAtName(text, i, &until)
-	case lists[name]:
-		switch {
-		case sep == "=" && before != '{':
-			stop(" \t\"'`)}]")
-		case before == '[':
-			stop("]")
-		default:
-			stop("\"'`)}]<|")
-		}
-		cutAtName(text, i, &until)
-	default:
-		bare = true
-		stop(" \t,\"'`|)}]&<>")
-	}
-	value := strings.TrimSpace(text[i:until])
-	if !enclosed {
-		value = strings.TrimSpace(strings.TrimRight(value, ",'\"`\\"))
-	}
-	if bare || !f.line {
-		value = strings.TrimRight(value, ";.")
-	}
-	switch {
-	case absent[value] && !f.line, value == "" && sep == "=":
-		return f, until, true
-	case value == "" && !f.line && bracket == 0:
-		return f, end, false
-	case bracket == '[' && !lists[name]:
-		f.values = strings.Fields(value)
-		if value == "" {
-			f.values = []string{""}
-		}
-	default:
-		f.values = []string{value}
-	}
-	if _, isName := canonical(value); isName && sep == "," {
-		return f, end, false
-	}
-	return f, until, true
-}
+// wrapper is what programs write around values: Go's and PHP's lists, C's
+// types, Erlang's binaries.
+var wrapper = regexp.MustCompile(`^(?:\s*(?:\[\](?:string|any|interface ?\{\}) ?\{|Array\b|string\(\d+\)|\[\d+\] ?=>|<<|Some\(|[\[({]))+\s*|^[ \t]+`)
 
 // absent are what programs write where there is no value.
 var absent = map[string]bool{
 	"-": true, "null": true, "NULL": true, "(null)": true, "nil": true, "<nil>": true, "None": true, "undefined": true, "~": true,
 }
 
-// wrapper is what programs write around values: Go's and PHP's lists, C's
-// types, Python's bytes.
-var wrapper = regexp.MustCompile(`^(?:\s*(?:\[\](?:string|any|interface ?\{\}) ?\{|Array\b|string\(\d+\)|\[\d+\] ?=>|<<|Some\(|[\[({]))+\s*|^[ \t]+|^[bu]$|^[bu]["']`)
-
-func quote(c byte) byte {
-	if c == '"' || c == '\'' || c == '`' {
-		return c
-	}
-	return 0
+// reading is a header that is being read: where the reader is in the text, and
+// what it has seen around the name.
+type reading struct {
+	found
+	text   string
+	at     int
+	prefix string // of the line, before the name
+	before byte   // the name, if it opens something; or 0
+	outer  byte   // the quote before the name, or 0
+	closed bool   // the quote or bracket before the name ends behind it
+	first  bool   // nothing but marks stands before the name in its line
+	sep    string // between name and value: below is the line's end
+	open   byte   // the bracket that the value is in, or 0
 }
+
+const (
+	below = "below"
+	none  = "none"
+	named = "value"
+)
+
+// header reads the value of the header whose name is the text from start to
+// end. It returns where to go on, and reports false if there is no value. No
+// values are those of a header that is said not to be there.
+func (l *place) header(start, end int, name string) (f found, next int, ok bool) {
+	r := &reading{found: found{place: *l, name: name}, text: l.text[:min(len(l.text), end+window)], at: end}
+	r.prefix = "far from the line's start"
+	if start-l.start <= 256 {
+		r.prefix = strings.TrimPrefix(l.text[l.start:start], split)
+	}
+	r.first = strings.Trim(r.prefix, " \t>*<-+|#•") == ""
+	if start > 0 && l.text[start-1] != '*' { // which is Markdown's bold
+		r.before = l.text[start-1]
+	}
+	r.outer = quote(r.before)
+	if !r.separator() {
+		return r.found, end, false
+	}
+	if ok = r.value(); !ok {
+		return r.found, end, false
+	}
+	return r.found, r.at, true
+}
+
+// separator goes past what stands between name and value. It reports false if
+// that is nothing which does so in any language.
+func (r *reading) separator() bool {
+	end := r.at
+	tag := false // an element of XML, or a binary of Erlang
+	bracket := strings.HasSuffix(strings.TrimRight(r.prefix, `"'`), "[")
+	for ; r.at < min(len(r.text), end+6); r.at++ {
+		c := r.text[r.at]
+		switch {
+		case c == r.outer && c != 0:
+			r.closed = true
+			continue
+		case c == '*' || c == ')':
+			continue
+		case c == ']' && bracket:
+			r.closed, r.before = true, 0
+			continue
+		case c == '>' && (r.at == end || r.closed):
+			tag = true
+			continue
+		}
+		break
+	}
+	nameEnd := r.at
+	r.skip(" \t")
+	blanks := r.text[nameEnd:r.at]
+	rest := r.text[r.at:]
+	near := rest[:min(len(rest), 64)]
+	closed := r.outer == 0 || r.closed
+	take := func(sep string, n int) {
+		r.sep = sep
+		r.at += n
+	}
+	token := r.token()
+	switch {
+	case closed && namedValue.MatchString(near):
+		take(named, len(namedValue.FindString(near)))
+	case closed && cells.MatchString(near):
+		take("cells", len(cells.FindString(near)))
+	case strings.HasPrefix(rest, "=>"), strings.HasPrefix(rest, "->"), strings.HasPrefix(rest, ":="):
+		take(rest[:2], 2)
+	case strings.HasPrefix(rest, "→"):
+		take("→", len("→"))
+	case strings.HasPrefix(rest, "=="), strings.HasPrefix(rest, "::"):
+		return false
+	case strings.HasPrefix(rest, "="), strings.HasPrefix(rest, ":"):
+		take(rest[:1], 1)
+	case strings.HasPrefix(rest, "|") && strings.Contains(r.prefix, "|"):
+		take("|", 1)
+	case strings.HasPrefix(rest, ",") && (r.closed || tag || strings.IndexByte("[({", r.before) >= 0):
+		take(",", 1)
+	case (rest == "" || rest[0] == '\n') && r.first && closed && nameEnd == end:
+		take(below, 0)
+	case rest == "" || rest[0] == '\n' || !closed:
+		return false
+	case tag, strings.Contains(blanks, "\t"):
+		take("\t", 0)
+	case r.closed && blanks != "" && quote(rest[0]) != 0: // Lisps
+		take(" ", 0)
+	case r.first && len(blanks) > 1, blanks != "" && plausible(r.name, token): // columns
+		take("  ", 0)
+	default:
+		return false
+	}
+	if slices.Contains(guessed[:], r.name) && r.sep != "=" && !r.closed {
+		return false // not the field of a log
+	}
+	if r.sep == "=" && blanks == "" && strings.IndexAny(r.text[r.at:min(len(r.text), r.at+1)], " \t") == 0 {
+		r.sep = none // a field of a log, without a value
+		return true
+	}
+	r.skip(" \t")
+	return true
+}
+
+// token returns what is up to the next blank.
+func (r *reading) token() string {
+	rest := r.text[r.at:min(len(r.text), r.at+128)]
+	if n := strings.IndexAny(rest, " \t\n;,"); n >= 0 {
+		return rest[:n]
+	}
+	return rest
+}
+
+// plausible reports whether a word behind a name is a value, and not the next
+// word of a sentence.
+func plausible(name, token string) bool {
+	switch name {
+	case "x-b3-sampled", "x-b3-flags":
+		return token == "0" || token == "1"
+	case "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", logTrace, logSpan:
+		return isID(token, 16, 32)
+	case "x-request-id":
+		return likelyRequestID(token)
+	}
+	return bareTraceparent.MatchString(token) || bareB3.MatchString(token) || bareXRay.MatchString(token)
+}
+
+// value reads the value. It reports false if there is none.
+func (r *reading) value() bool {
+	if r.sep == none {
+		return true
+	}
+	r.pair = r.sep == named
+	empty := r.at >= len(r.text) || r.text[r.at] == '\n'
+	if empty && r.at < len(r.text) {
+		next := skip(r.text, r.at, " \t\n"+split)
+		row, _, _ := strings.Cut(r.text[next:], "\n")
+		switch {
+		case r.sep == below, r.sep == ":" && r.first && isPanelValue(row, r.name):
+			_, isName := canonical(strings.TrimRight(strings.TrimSpace(row), ":"))
+			if !isName && row != "" && !headerLine.MatchString(row) && !strings.Contains(r.text[r.at:next], "\n\n") {
+				r.values, r.line, r.at = []string{strings.TrimSpace(row)}, true, next+len(row)
+				return true
+			}
+			if r.sep == below {
+				return false
+			}
+		case r.sep == ":" && strings.HasPrefix(row, "- "): // YAML
+			r.at, empty = next+len("- "), false
+		case r.sep == ",", r.sep == "=>", r.closed && r.sep != "|":
+			r.at, empty = next, false
+		}
+	}
+	if r.sep == below {
+		return false
+	}
+	for !empty && r.at < len(r.text) {
+		around := wrapper.FindString(r.text[r.at:min(len(r.text), r.at+64)])
+		if around == "" {
+			break
+		}
+		if n := strings.LastIndexAny(around, "[({"); n >= 0 {
+			r.open = around[n]
+		}
+		r.at += len(around)
+	}
+	if empty || r.at >= len(r.text) {
+		// A header's line may be empty; a log's field that is has no header.
+		if r.sep == ":" && (r.first || r.outer != 0) {
+			r.values, r.line = []string{""}, true
+		}
+		return r.sep == ":" || r.sep == "="
+	}
+	if two := r.text[r.at:min(len(r.text), r.at+2)]; len(two) == 2 && (two[0] == 'b' || two[0] == 'u') && r.opens(two[1]) {
+		r.at++ // Python's
+	}
+	if q := r.text[r.at]; r.opens(q) {
+		r.quoted(q)
+		switch {
+		case len(r.values) == 1 && r.values[0] == "-" && r.sep != ",":
+			r.values = nil
+			return true
+		case r.sep == "," || r.sep == " ":
+			// A list of names has no values.
+			_, isName := canonical(r.values[0])
+			return !isName
+		}
+		return true
+	}
+	return r.unquoted()
+}
+
+// opens reports whether c is a quote that opens a value, and not the one that
+// ends a name and its value together.
+func (r *reading) opens(c byte) bool { return quote(c) != 0 && (r.closed || c != r.outer) }
+
+// quoted reads a value in quotes, or all of a list.
+func (r *reading) quoted(q byte) {
+	for {
+		rest := r.text[r.at+1:]
+		n := strings.IndexAny(rest, string(q)+"\n")
+		if n < 0 {
+			n = len(rest)
+		}
+		r.values = append(r.values, strings.TrimSpace(rest[:n]))
+		if r.at += 1 + n; r.at < len(r.text) && r.text[r.at] == q {
+			r.at++
+		}
+		next := skip(r.text, r.at, " \t\n"+split)
+		if r.open == 0 || next >= len(r.text) || r.text[next] != ',' {
+			return
+		}
+		next = skip(r.text, next+1, " \t\n"+split)
+		if next >= len(r.text) || r.text[next] != q {
+			return
+		}
+		r.at = next
+	}
+}
+
+// unquoted reads a value without quotes of its own, which ends where its form
+// ends: at the line's end, at the quote or bracket that it stands in, or at what
+// no ID has.
+func (r *reading) unquoted() bool {
+	r.line = r.sep == ":" && r.open == 0 && (r.first || r.outer != 0 && !r.closed)
+	list := lists[r.name]
+	until, enclosed := len(r.text), false
+	stop := func(chars string) {
+		if n := strings.IndexAny(r.text[r.at:until], chars); n >= 0 {
+			until, enclosed = r.at+n, true
+		}
+	}
+	stop("\n" + joined)
+	enclosed = false
+	switch {
+	case r.outer != 0 && !r.closed:
+		stop(string(r.outer))
+	case r.open == '[', r.open != 0 && !list:
+		stop(map[byte]string{'[': "]", '(': ")", '{': "}"}[r.open])
+	case r.before == '|' && r.sep == ":": // Apache's
+		stop("|")
+	case r.first && r.sep == ":", r.sep == named:
+		if until = r.cut(until); !list {
+			stop("\t") // LTSV
+			until = r.cutOther(until)
+		}
+	case !list:
+		stop(" \t,\"'`|)}]&<>")
+	case r.sep == "=":
+		stop(" \t\"'`)}]")
+	case r.before == '[':
+		stop("]")
+	default:
+		stop("\"'`)}]<|")
+		until = r.cutOther(r.cut(until))
+	}
+	value := strings.TrimSpace(r.text[r.at:until])
+	if !enclosed {
+		value = strings.TrimSpace(strings.TrimRight(value, ",'\"`\\"))
+	}
+	if !r.line {
+		value = strings.TrimRight(value, ";.,")
+	}
+	r.at = until
+	_, isName := canonical(value)
+	switch {
+	case absent[value] && !r.line, value == "" && r.sep == "=":
+		return true
+	case value == "" && !r.line && r.open == 0, isName && r.sep == ",":
+		return false
+	case r.open == '[' && !list && value != "":
+		r.values = strings.Fields(value)
+	default:
+		r.values = []string{value}
+	}
+	return true
+}
+
+// otherHeader is where a header that is none of traces begins in a line.
+var otherHeader = regexp.MustCompile(`[,;]\s*:?[A-Za-z][A-Za-z0-9-]*: `)
+
+// cutOther returns where such a header begins in the line that ends at until.
+func (r *reading) cutOther(until int) int {
+	if next := otherHeader.FindStringIndex(r.text[r.at:until]); next != nil {
+		return r.at + next[0]
+	}
+	return until
+}
+
+// cut returns where the next header begins in the line that ends at until.
+func (r *reading) cut(until int) int {
+	row := r.text[r.at:until]
+	for at := 0; ; {
+		start, end, name := nextName(row, at)
+		if name == "" {
+			return until
+		}
+		if at = end; start > 0 && end < len(row) && (row[end] == ':' || row[end] == '=') && strings.IndexByte(" \t,;|", row[start-1]) >= 0 {
+			return r.at + len(strings.TrimRight(row[:start], " \t,;|"))
+		}
+	}
+}
+
+func (r *reading) skip(chars string) { r.at = skip(r.text, r.at, chars) }
 
 func skip(text string, i int, chars string) int {
 	for i < len(text) && strings.IndexByte(chars, text[i]) >= 0 {
@@ -493,72 +596,20 @@ func skip(text string, i int, chars string) int {
 	return i
 }
 
-func hasAnyPrefix(s string, prefixes ...string) string {
-	for _, prefix := range prefixes {
-		if strings.HasPrefix(s, prefix) {
-			return prefix
-		}
+func quote(c byte) byte {
+	if c == '"' || c == '\'' || c == '`' {
+		return c
 	}
-	return ""
-}
-
-// quotedValues returns the value in quotes that begins at i, or all of a list.
-func quotedValues(text string, i int, q byte, list bool) (values []string, next int) {
-	for {
-		i++
-		rest := text[i:]
-		n := strings.IndexByte(rest, q)
-		if row := strings.IndexByte(rest, '\n'); n < 0 || row >= 0 && row < n {
-			// The quote is not closed.
-			if n = row; n < 0 {
-				n = len(rest)
-			}
-		}
-		values = append(values, strings.TrimSpace(rest[:n]))
-		i += n
-		if i < len(text) && text[i] == q {
-			i++
-		}
-		after := skip(text, i, " \t\n"+split)
-		if !list || after >= len(text) || text[after] != ',' {
-			return values, i
-		}
-		after = skip(text, after+1, " \t\n"+split)
-		if after >= len(text) || text[after] != q {
-			return values, i
-		}
-		i = after
-	}
-}
-
-// cutAtName ends a value where the next header begins in the same line.
-func cutAtName(text string, i int, until *int) {
-	row := text[i:*until]
-	for at := 0; ; {
-		start, end, name := nextName(row, at)
-		if name == "" {
-			return
-		}
-		at = end
-		if start == 0 || end >= len(row) || row[end] != ':' && row[end] != '=' || strings.IndexByte(" \t,;|", row[start-1]) < 0 {
-			continue
-		}
-		*until = i + len(strings.TrimRight(row[:start], " \t,;|"))
-		return
-	}
+	return 0
 }
 
 var headerLine = regexp.MustCompile(`^[>< \t]*:?[A-Za-z0-9!#$%&'*+.^_|~-]+:([ \t]|$)`)
 
-// isHeaderLine reports whether a line is a header, so that one above it without
-// a value is an empty one.
-func isHeaderLine(row string) bool { return headerLine.MatchString(row) }
-
-// panelValue reports whether the line below a name and a colon is its value, as
-// browsers' panels are copied.
-func panelValue(row, name string) bool {
+// isPanelValue reports whether the line below a name and a colon is its value,
+// as browsers' panels are copied.
+func isPanelValue(row, name string) bool {
 	row = strings.TrimSpace(row)
-	return row != "" && !isHeaderLine(row) && (lists[name] || !strings.ContainsAny(row, " \t")) && strings.Trim(row, "{}[]()<>-") != ""
+	return row != "" && (lists[name] || !strings.ContainsAny(row, " \t")) && strings.Trim(row, "{}[]()<>-") != ""
 }
 
 // grouper puts the headers of a text that belong together into messages.
@@ -568,6 +619,7 @@ type grouper struct {
 	open    *message
 	asLines map[string]bool // the headers of it that are lines
 	last    place           // the line of its last header
+	pairs   bool            // its last header is a pair of fields
 	own     bool            // it is one line
 	started string          // a request or status line that came before
 }
@@ -581,7 +633,7 @@ func (g *grouper) add(row []found) {
 	record := len(row) > 1 // a line of a log has a request's headers by itself
 	ended := g.boundary(at)
 	for _, f := range row {
-		repeated := g.open != nil && g.open.has(f.name) && f.start != g.last.start && !(f.line && g.asLines[f.name])
+		repeated := g.open != nil && g.open.has(f.name) && f.start != g.last.start && (!f.line || !g.asLines[f.name])
 		if g.open == nil || ended || g.own || record && f.start != g.last.start || repeated {
 			g.begin(at, record)
 			ended = false
@@ -590,7 +642,7 @@ func (g *grouper) add(row []found) {
 		if f.line {
 			g.asLines[f.name] = true
 		}
-		g.last = f.place
+		g.last, g.pairs = f.place, f.pair
 		g.own = false
 	}
 	g.own = record
@@ -635,7 +687,7 @@ func (g *grouper) boundary(at place) bool {
 			marked = row[0]
 		}
 		if i > 0 {
-			if marked != direction || strings.Trim(row, " \t><*") == "" || command.MatchString(row) || strings.HasPrefix(row, "}") || strings.HasPrefix(row, "]") {
+			if marked != direction || strings.Trim(row, " \t><*") == "" || command.MatchString(row) || !g.pairs && row != "" && strings.IndexByte("}]", row[0]) >= 0 {
 				ended, g.started = true, ""
 			}
 		}

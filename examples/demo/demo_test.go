@@ -183,7 +183,7 @@ func TestOnceNoticesWhatIsBroken(t *testing.T) {
 			})
 		}
 	}
-	ids := []string{"X-B3-TraceId", "X-B3-SpanId", "X-B3-ParentSpanId", "X-B3-Sampled"}
+	ids := []string{"X-B3-TraceId", "X-B3-SpanId", "X-B3-ParentSpanId", "X-B3-Sampled", "Traceparent"}
 
 	tests := []struct {
 		name   string
@@ -228,6 +228,7 @@ func TestOnceNoticesWhatIsBroken(t *testing.T) {
 			how: func(service http.Handler) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					r.Header.Set("X-B3-SpanId", "00000000000000aa")
+					r.Header.Del("Traceparent")
 					service.ServeHTTP(w, r)
 				})
 			},

@@ -150,9 +150,9 @@ func (j *judge) strict(s Severity) Severity {
 
 // relay returns the severity of what is a fault only in a service that must
 // pass headers on as they came.
-func (j *judge) relay(s Severity) Severity {
+func (j *judge) relay() Severity {
 	if j.want.Spans.relays() {
-		return s
+		return Lost
 	}
 	return Note
 }
@@ -384,7 +384,7 @@ func (j *judge) requestID(f Family) Verdict {
 	case len(sent) == 0 && len(arrived) == 0:
 		return NotThere
 	case len(sent) == 0 && len(arrived) > 1:
-		j.fault(NotSent, j.relay(Lost), f, f.Headers, "%d x-request-id arrived, and none was sent", len(arrived))
+		j.fault(NotSent, j.relay(), f, f.Headers, "%d x-request-id arrived, and none was sent", len(arrived))
 	case len(sent) == 0:
 		if !wire.IsUUID(arrived[0]) {
 			j.fault(RequestIDNotUUID, j.strict(Lost), f, f.Headers, "the x-request-id that was made where none came in is not a UUID")

@@ -180,10 +180,10 @@ func (j *judge) compare(f Family, i, o wire.Context) Verdict {
 		return NotThere
 	}
 	if i.Digits == 16 && o.Digits == 32 && f.Name == "b3" {
-		j.fault(Padded, j.relay(Lost), f, j.differ(headersOf(o.Format)[0]), "the 64-bit trace ID arrived with 32 digits in %s", o.Format)
+		j.fault(Padded, j.relay(), f, j.differ(headersOf(o.Format)[0]), "the 64-bit trace ID arrived with 32 digits in %s", o.Format)
 	}
 	if i.Random && !o.Random {
-		j.fault(RandomLost, j.relay(Lost), f, names, "the random flag was lost from traceparent")
+		j.fault(RandomLost, j.relay(), f, names, "the random flag was lost from traceparent")
 	}
 	j.in = append(j.in, i)
 	if i.Span == o.Span {
@@ -369,10 +369,10 @@ func (j *judge) parent(f Family, i, o wire.Context) {
 	case i.Format != o.Format || i.Parent == o.Parent || f.Name != "b3":
 		// Only a lost zero parent can be told from none in B3.
 		if o.Format == wire.B3Multi && i.Format == o.Format && i.Parent == "" && filled(j.arrived, "x-b3-parentspanid") && !filled(j.sent, "x-b3-parentspanid") {
-			j.fault(NotSent, j.relay(Lost), f, parentOf(o), "x-b3-parentspanid arrived and was not sent")
+			j.fault(NotSent, j.relay(), f, parentOf(o), "x-b3-parentspanid arrived and was not sent")
 		}
 	case o.Parent == "":
-		j.fault(ParentLost, j.relay(Lost), f, parentOf(o), "the span's parent was lost from %s", o.Format)
+		j.fault(ParentLost, j.relay(), f, parentOf(o), "the span's parent was lost from %s", o.Format)
 	default:
 		j.fault(WrongParent, j.strict(Lost), f, parentOf(o), "%s names another parent than was sent", o.Format)
 	}
@@ -503,7 +503,7 @@ func (j *judge) summarize() {
 		what += ", and the sidecar made new ones"
 	}
 	j.faults = slices.DeleteFunc(j.faults, func(f Fault) bool {
-		return f.Family != "" && !(requestID && f.Family == "x-request-id")
+		return f.Family != "" && (!requestID || f.Family != "x-request-id")
 	})
 	j.fault(kind, Broken, Family{}, names, "%s", what)
 }

@@ -102,8 +102,8 @@ func repeated(p Probe) (Probe, bool) {
 	found := false
 	for name, values := range p.Sent {
 		lower := strings.ToLower(name)
-		switch {
-		case lower == "tracestate", lower == "baggage":
+		switch lower {
+		case "tracestate", "baggage":
 			p.Sent[name] = strings.Split(values[0], ",")
 			found = true
 		default:

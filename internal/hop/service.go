@@ -230,7 +230,7 @@ func max2(a, b Verdict) Verdict {
 // headline says in one line what became of the trace, and what to ask for
 // where one format is enough.
 func (s *summary) headline(sum Summary) (headline, families string) {
-	var relayed, continued, silent []string
+	var relayed, continued []string
 	bad := make(map[string][]string)
 	var words []string
 	say := func(word, title string) {
@@ -251,7 +251,6 @@ func (s *summary) headline(sum Summary) (headline, families string) {
 				continued = append(continued, title)
 			}
 		case NotThere, Begun:
-			silent = append(silent, title)
 		default:
 			say(s.word(r, sum), title)
 		}

@@ -568,6 +568,17 @@ func TestFieldsAreTheNamesThatInjectMaySet(t *testing.T) {
 	assert.Equal(t, "x-request-id", otelprop.Propagator{}.Fields()[0])
 }
 
+func TestOtherHeadersOfTheCallCostNoAllocation(t *testing.T) {
+	p := otelprop.Propagator{}
+	ctx := withSpan(p.Extract(context.Background(), otelpropagation.HeaderCarrier(multi())), id(t, inTrace), true)
+	allocs := func(others ...string) float64 {
+		out := header(others...)
+		p.Inject(ctx, otelpropagation.HeaderCarrier(out)) // makes room in the map
+		return testing.AllocsPerRun(100, func() { p.Inject(ctx, otelpropagation.HeaderCarrier(out)) })
+	}
+	assert.Equal(t, allocs(), allocs("Accept: */*", "User-Agent: test", "X-Forwarded-For: 10.1.2.3"))
+}
+
 func BenchmarkPropagator(b *testing.B) {
 	in := header("x-request-id: r", "x-b3-traceid: "+inTrace, "x-b3-spanid: "+inSpan, "x-b3-parentspanid: 0020000000000001", "x-b3-sampled: 1")
 	traceID, _ := trace.TraceIDFromHex(inTrace)

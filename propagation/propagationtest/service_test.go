@@ -70,7 +70,7 @@ func TestASecondCallIsSeenWhereTheFirstAnswerIsParsed(t *testing.T) {
 
 func TestAServiceThatFailsIsNotSaidToPass(t *testing.T) {
 	s := inTurn(same)
-	s.Upstream = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "ok") })
+	s.Upstream = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
 	err := propagationtest.Test(propagationtest.Hasten(s))
 	assert.ErrorContains(t, err, `headers of all families arrive together: the service answered GET / with 502 Bad Gateway ("invalid character 'o' looking for beginning of value"): calls that it makes after that are not seen.`)
 	assert.ErrorContains(t, err, "Service.Upstream says what else it needs")
@@ -168,7 +168,7 @@ func TestAServiceIsCalledAsItAsksToBe(t *testing.T) {
 }
 
 func TestAServiceIsToldItsUpstreamInABody(t *testing.T) {
-	s := propagationtest.Service{Body: "{upstream}", Handler: func(_ string, client *http.Client) http.Handler {
+	s := propagationtest.Service{Body: "{upstream}", Handler: func(string, *http.Client) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			target, _ := io.ReadAll(r.Body)
 			req, _ := http.NewRequestWithContext(r.Context(), http.MethodGet, string(target), nil)

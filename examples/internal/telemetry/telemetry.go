@@ -53,9 +53,9 @@ type Config struct {
 	Exporter string
 
 	// Propagators is the trace format of the sidecars, by OpenTelemetry's
-	// name: with tracecontext, or a list that starts with it, a trace that is
-	// begun here is begun in W3C's, and W3C is believed before B3. All else is
-	// B3. Headers that come in are read and relayed in every format.
+	// name: with tracecontext, or a list that starts with it, W3C is believed
+	// where W3C and B3 name different traces. With all else, B3 is. Both are
+	// read, relayed and written, whatever it says.
 	Propagators string
 
 	// Processor gets the spans in place of an exporter, unless it is nil, and
