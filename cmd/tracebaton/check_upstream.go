@@ -187,7 +187,7 @@ func (b *bench) owner(path string, call upstreamCall, isGRPC bool) *probe {
 			}
 		}
 	}
-	if b.told("{upstream}") && !(isGRPC && b.told("{grpc-upstream}")) {
+	if byPath := !isGRPC || !b.told("{grpc-upstream}"); byPath && b.told("{upstream}") {
 		// Whoever else calls, such as a health check, was not told the path.
 		if len(b.active) > 0 && b.astray == "" {
 			b.astray = call.name
