@@ -42,13 +42,13 @@ func TestGRPCGatewayKeepsTheHeadersInBothRegistrations(t *testing.T) {
 	}{
 		"in the process, nothing":               {want: none},
 		"in the process, a matcher alone":       {matcher: true, want: none},
-		"in the process, Relay":                 {relay: true, want: traced},
-		"in the process, Relay and a matcher":   {relay: true, matcher: true, want: traced},
+		"in the process, Relay":                 {relay: true, want: meshTrace},
+		"in the process, Relay and a matcher":   {relay: true, matcher: true, want: meshTrace},
 		"over a connection, nothing":            {endpoint: true, want: none},
 		"over a connection, interceptors alone": {endpoint: true, interceptors: true, want: none},
-		"over a connection, Relay":              {endpoint: true, relay: true, interceptors: true, want: traced},
-		"over a connection, a matcher":          {endpoint: true, matcher: true, interceptors: true, want: traced},
-		"over a connection, both, each once":    {endpoint: true, relay: true, matcher: true, interceptors: true, want: traced},
+		"over a connection, Relay":              {endpoint: true, relay: true, interceptors: true, want: meshTrace},
+		"over a connection, a matcher":          {endpoint: true, matcher: true, interceptors: true, want: meshTrace},
+		"over a connection, both, each once":    {endpoint: true, relay: true, matcher: true, interceptors: true, want: meshTrace},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var upstream, called recorder
@@ -71,7 +71,7 @@ func TestGRPCGatewayKeepsTheHeadersInBothRegistrations(t *testing.T) {
 			var opts []runtime.ServeMuxOption
 			if test.matcher {
 				opts = append(opts, runtime.WithIncomingHeaderMatcher(func(name string) (string, bool) {
-					return name, traced[strings.ToLower(name)] != nil
+					return name, meshTrace[strings.ToLower(name)] != nil
 				}))
 			}
 			mux := runtime.NewServeMux(opts...)
@@ -140,7 +140,7 @@ func TestConnectIsHTTPInAllOfItsProtocols(t *testing.T) {
 
 			_, err := connect.NewClient[emptypb.Empty, emptypb.Empty](client, url+unary, option).CallUnary(ctx, connect.NewRequest(new(emptypb.Empty)))
 			require.NoError(t, err)
-			assert.Equal(t, []metadata.MD{traced}, upstream.take(), "a unary call")
+			assert.Equal(t, []metadata.MD{meshTrace}, upstream.take(), "a unary call")
 
 			stream := connect.NewClient[emptypb.Empty, emptypb.Empty](client, url+bidi, option).CallBidiStream(ctx)
 			require.NoError(t, stream.Send(new(emptypb.Empty)))
@@ -148,7 +148,7 @@ func TestConnectIsHTTPInAllOfItsProtocols(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, stream.CloseRequest())
 			require.NoError(t, stream.CloseResponse())
-			assert.Equal(t, []metadata.MD{traced}, upstream.take(), "a stream")
+			assert.Equal(t, []metadata.MD{meshTrace}, upstream.take(), "a stream")
 		})
 	}
 }

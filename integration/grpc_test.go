@@ -42,9 +42,9 @@ import (
 	"github.com/tracebaton/tracebaton/propagation/propagationtest"
 )
 
-// traced are the headers of a traced request in an Istio mesh, with a repeated
+// meshTrace are the headers of a traced request in an Istio mesh, with a repeated
 // one.
-var traced = metadata.Pairs(
+var meshTrace = metadata.Pairs(
 	"x-request-id", "5f2c1c9a-77b3-9f0e-a2fd-8d1a3f6f8f2f",
 	"x-b3-traceid", "463ac35c9f6413ad48485a3953bb6124",
 	"x-b3-spanid", "a2fb4a1d1a96d312",
@@ -58,7 +58,7 @@ var traced = metadata.Pairs(
 // tracedHeader is the same for HTTP.
 func tracedHeader() http.Header {
 	h := make(http.Header)
-	for name, values := range traced {
+	for name, values := range meshTrace {
 		h[http.CanonicalHeaderKey(name)] = slices.Clone(values)
 	}
 	return h
@@ -68,7 +68,7 @@ func tracedHeader() http.Header {
 func ofTrace(h map[string][]string) metadata.MD {
 	found := make(metadata.MD)
 	for name, values := range h {
-		if name = strings.ToLower(name); traced[name] != nil {
+		if name = strings.ToLower(name); meshTrace[name] != nil {
 			found[name] = values
 		}
 	}
@@ -307,9 +307,9 @@ func TestAGRPCServerWithinAnHTTPServerNeedsTheRelayOrTheInterceptors(t *testing.
 		interceptors bool
 		want         metadata.MD
 	}{
-		"Relay outside":    {relay: true, want: traced},
-		"interceptors":     {interceptors: true, want: traced},
-		"both":             {relay: true, interceptors: true, want: traced},
+		"Relay outside":    {relay: true, want: meshTrace},
+		"interceptors":     {interceptors: true, want: meshTrace},
+		"both":             {relay: true, interceptors: true, want: meshTrace},
 		"neither, nothing": {want: metadata.MD{}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -326,7 +326,7 @@ func TestAGRPCServerWithinAnHTTPServerNeedsTheRelayOrTheInterceptors(t *testing.
 			front := serveH2C(t, h)
 			conn := dialGRPC(t, strings.TrimPrefix(front, "http://"))
 			for kind, call := range grpcCalls {
-				require.NoError(t, call(metadata.NewOutgoingContext(t.Context(), traced), conn), kind)
+				require.NoError(t, call(metadata.NewOutgoingContext(t.Context(), meshTrace), conn), kind)
 				assert.Equal(t, []metadata.MD{test.want}, upstream.take(), kind)
 			}
 		})
@@ -357,7 +357,7 @@ func TestAChannelWithinTheProcessCarriesTheHeaders(t *testing.T) {
 	ctx := propagation.NewContext(t.Context(), propagation.Istio().Extract(tracedHeader()))
 	for kind, call := range grpcCalls {
 		require.NoError(t, call(ctx, conn), kind)
-		assert.Equal(t, []metadata.MD{traced}, upstream.take(), kind)
+		assert.Equal(t, []metadata.MD{meshTrace}, upstream.take(), kind)
 	}
 }
 
@@ -384,7 +384,7 @@ func TestARetryOfAnotherInterceptorsCarriesTheHeadersOnceWhicheverIsOutside(t *t
 			conn := dialGRPC(t, addr, grpc.WithChainUnaryInterceptor(chain...))
 			ctx := propagation.NewContext(t.Context(), propagation.Istio().Extract(tracedHeader()))
 			require.NoError(t, grpcCalls["a unary call"](ctx, conn))
-			assert.Equal(t, []metadata.MD{traced, traced, traced}, attempts.take())
+			assert.Equal(t, []metadata.MD{meshTrace, meshTrace, meshTrace}, attempts.take())
 		})
 	}
 }
