@@ -60,6 +60,8 @@ type Listener struct {
 	Patch      map[string]any
 	LateRemove []string
 
+	GRPC bool // the upstream speaks HTTP/2, as gRPC does
+
 	Timeout string // of a request, 60s for a minute; empty: a minute
 	Retries int    // of one that fails
 
