@@ -123,7 +123,9 @@ func run(t *testing.T, c condition, first, n uint64) *score {
 	var mu sync.Mutex
 	var wait sync.WaitGroup
 	for worker := range uint64(2) {
-		wait.Go(func() {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
 			for seed := first + worker; seed < first+n; seed += 2 {
 				cfg := c.Config
 				cfg.Seed = seed
@@ -140,7 +142,7 @@ func run(t *testing.T, c condition, first, n uint64) *score {
 				s.add(seed, r, truth, len(spans))
 				mu.Unlock()
 			}
-		})
+		}()
 	}
 	wait.Wait()
 	return &s
