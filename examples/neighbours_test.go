@@ -34,7 +34,7 @@ func (m *mesh) service(name string, p propagation.TextMapPropagator, next http.H
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(m), sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", name))))
 	options := []otelhttp.Option{otelhttp.WithTracerProvider(provider), otelhttp.WithPropagators(p)}
 	client := otelhttp.NewTransport(local{next}, options...)
-	return otelhttp.NewHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return otelhttp.NewHandler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if next == nil {
 			return
 		}

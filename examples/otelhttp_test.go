@@ -56,8 +56,8 @@ func child(traceID, spanID, decision string, more ...string) []string {
 }
 
 // childInOne is child where B3 is spoken in one header, with this state.
-func childInOne(traceID, spanID, state string, more ...string) []string {
-	return append([]string{"b3: " + traceID + "-" + spanID + "-" + state, "traceparent: " + inW3C(traceID, spanID, state != "0")}, more...)
+func childInOne(traceID, spanID, state string) []string {
+	return []string{"b3: " + traceID + "-" + spanID + "-" + state, "traceparent: " + inW3C(traceID, spanID, state != "0")}
 }
 
 // inW3C is a traceparent's value. Trace IDs of 16 digits are padded.

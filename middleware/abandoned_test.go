@@ -46,7 +46,7 @@ func TestAHandlerThatWasGivenUpOnTouchesTheRequestNoMore(t *testing.T) {
 				f, err := r.MultipartForm.File["file"][0].Open()
 				if assert.NoError(t, err) {
 					defer func() { done <- f.(*os.File).Name() }()
-					defer f.Close()
+					defer func() { _ = f.Close() }()
 				}
 				<-gone
 			})

@@ -35,6 +35,14 @@ DESCRIPTION
 
         tracebaton check 'http://localhost:8080/fetch?url={upstream}'
 
+    A service that speaks gRPC is called by grpc:// or, with TLS, grpcs://, the
+    method's full name, and its message in JSON; it must have server reflection.
+    {grpc-upstream} stands for the host and port of the upstream, for services
+    that call over gRPC, too:
+
+        tracebaton check grpc://localhost:9090/reviews.Reviews/Get \
+            -d '{"ratings": "{grpc-upstream}"}'
+
     A service that is not told where its upstream is must be set up to call
     check in its place: give check an address with -upstream-addr, and leave
     {upstream} out.
@@ -311,12 +319,20 @@ func (f checkFlags) understand(arguments []string) error {
 	case f.format != "text" && f.format != "json" && f.format != "github":
 		return fmt.Errorf("-format %q is not text, json or github", f.format)
 	}
-	if b := (&bench{flags: f}); !b.told() && f.upstreamAddr == "" {
+	if b := (&bench{flags: f}); !b.told("{upstream}", "{grpc-upstream}") && f.upstreamAddr == "" {
+		if f.speaksGRPC() {
+			return errors.New("-d has no {upstream} and no {grpc-upstream}, so the service cannot know where to call; " +
+				"if it is set up to call a certain address, have check listen there with -upstream-addr")
+		}
 		return errors.New("the URL has no {upstream}, so the service cannot know where to call; " +
 			"if it is set up to call a certain address, have check listen there with -upstream-addr")
 	}
-	if u, err := url.Parse(strings.ReplaceAll(f.url, "{upstream}", "x")); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return fmt.Errorf("%q is not an http:// or https:// URL", f.url)
+	if f.speaksGRPC() {
+		if err := f.understandGRPC(); err != nil {
+			return err
+		}
+	} else if u, err := url.Parse(strings.ReplaceAll(f.url, "{upstream}", "x")); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("%q is not an http://, https://, grpc:// or grpcs:// URL", f.url)
 	}
 	scheme := "http"
 	if f.upstreamTLS != "" {

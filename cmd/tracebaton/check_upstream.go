@@ -26,6 +26,7 @@ import (
 type bench struct {
 	flags      checkFlags
 	client     *http.Client
+	service    *grpcService // if it is called over gRPC
 	server     *lab.Server
 	url        string // of the upstream, as the service sees it
 	background time.Duration
@@ -91,12 +92,20 @@ func newBench(f checkFlags, e env) (*bench, error) {
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	if f.speaksGRPC() {
+		service, err := newGRPCService(f, transport.TLSClientConfig, b.background)
+		if err != nil {
+			return nil, err
+		}
+		b.service, b.client.Transport = service, service
+	}
 	c := lab.Config{Addr: f.upstreamAddr, TLS: f.upstreamTLS != "", Patience: f.timeout}
 	if u, err := url.Parse(f.upstreamURL); err == nil && u.Hostname() != "" {
 		c.Hosts = append(c.Hosts, u.Hostname())
 	}
 	var err error
 	if b.server, err = lab.Serve(c, b); err != nil {
+		b.close()
 		return nil, fmt.Errorf("%w (-upstream-addr says where to wait for the service's call)", err)
 	}
 	if b.url = strings.TrimSuffix(f.upstreamURL, "/"); b.url == "" {
@@ -104,20 +113,28 @@ func newBench(f checkFlags, e env) (*bench, error) {
 	}
 	if f.upstreamTLS != "" {
 		if err := os.WriteFile(f.upstreamTLS, b.server.CA, 0o600); err != nil {
-			b.server.Close()
+			b.close()
 			return nil, fmt.Errorf("cannot write the upstream's certificate: %w", err)
 		}
 	}
 	return b, nil
 }
 
-func (b *bench) close() { b.server.Close() }
+func (b *bench) close() {
+	if b.service != nil {
+		_ = b.service.conn.Close()
+	}
+	if b.server != nil {
+		b.server.Close()
+	}
+}
 
 // ServeHTTP is what the service calls.
 func (b *bench) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	call := upstreamCall{name: r.Method + " " + r.URL.Path, header: r.Header.Clone()}
 	b.mu.Lock()
-	p := b.owner(r.URL.Path, call)
+	isGRPC := strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")
+	p := b.owner(r.URL.Path, call, isGRPC)
 	if p != nil {
 		if len(p.calls) == 0 {
 			close(p.called)
@@ -161,14 +178,17 @@ func (m *meeting) wait(patience time.Duration) {
 }
 
 // owner returns the probe that a call belongs to, or nil.
-func (b *bench) owner(path string, call upstreamCall) *probe {
-	if b.told() {
+// A call of gRPC has no path of its own to be known by.
+func (b *bench) owner(path string, call upstreamCall, isGRPC bool) *probe {
+	if b.told("{upstream}") {
 		for _, p := range b.active {
 			if rest := path[max(0, strings.Index(path, p.token())):]; strings.HasPrefix(rest, p.token()) &&
 				(len(rest) == len(p.token()) || rest[len(p.token())] < '0' || rest[len(p.token())] > '9') {
 				return p
 			}
 		}
+	}
+	if byPath := !isGRPC || !b.told("{grpc-upstream}"); byPath && b.told("{upstream}") {
 		// Whoever else calls, such as a health check, was not told the path.
 		if len(b.active) > 0 && b.astray == "" {
 			b.astray = call.name
@@ -212,17 +232,20 @@ func (b *bench) foreign(p *probe) func(string) bool {
 	}
 }
 
-// told reports whether the service is told where its upstream is.
-func (b *bench) told() bool {
-	if strings.Contains(b.flags.url+b.flags.body, "{upstream}") {
-		return true
-	}
-	for _, values := range b.flags.header {
-		if strings.Contains(strings.Join(values, ""), "{upstream}") {
+// told reports whether the service is told where its upstream is, by one of the
+// words that stand for it.
+func (b *bench) told(words ...string) bool {
+	return slices.ContainsFunc(words, func(word string) bool {
+		if strings.Contains(b.flags.url+b.flags.body, word) {
 			return true
 		}
-	}
-	return false
+		for _, values := range b.flags.header {
+			if strings.Contains(strings.Join(values, ""), word) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // token is the path under which a probe's calls are known.
@@ -294,7 +317,8 @@ func (b *bench) mendAnswer(p *probe) string {
 }
 
 func (b *bench) request(ctx context.Context, p *probe) (*http.Request, error) {
-	fill := strings.NewReplacer("{upstream}", b.url+p.token())
+	_, address, _ := strings.Cut(b.url, "://")
+	fill := strings.NewReplacer("{upstream}", b.url+p.token(), "{grpc-upstream}", address)
 	method := b.flags.method
 	var body io.Reader
 	if b.flags.body != "" {
@@ -386,7 +410,7 @@ func (b *bench) reach(answer http.Header) string {
 		return "the answer came out of a cache: let it not keep answers while it is checked, or give the URL a part that no answer is kept for"
 	case len(b.probes) > 1:
 		return "for the request before it did: if it keeps answers, let it not while it is checked"
-	case !b.told():
+	case !b.told("{upstream}", "{grpc-upstream}"):
 		return fmt.Sprintf("it must be set up to call %s for this request", b.url)
 	}
 	if host, _, err := net.SplitHostPort(b.server.Addr); err == nil && b.flags.upstreamURL == "" && net.ParseIP(host).IsLoopback() {

@@ -37,6 +37,7 @@ var commands = []struct {
 }{
 	{"check", "call a service that runs, be its upstream, and say which trace headers it passes on", runCheck},
 	{"explain", "read headers and say what they mean", func(_ context.Context, args []string, e env) int { return runExplain(args, e) }},
+	{"audit", "read traces that are stored and name the service that loses them", runAudit},
 	{"version", "say which version this is", runVersion},
 }
 

@@ -144,7 +144,9 @@ func (t Trace) value(name string) string {
 	case "x-cloud-trace-context":
 		return wire.Pad(t.ID) + "/" + decimal(t.Span) + ";o=" + flag
 	case "grpc-trace-bin":
-		return t.base64("\x00\x00" + unhex(wire.Pad(t.ID)) + "\x01" + unhex(t.Span) + "\x02" + unhex("0"+flag))
+		// Without padding, as gRPC sends it: a hop over gRPC loses what padding
+		// there is, and nothing with it.
+		return base64.RawStdEncoding.EncodeToString([]byte("\x00\x00" + unhex(wire.Pad(t.ID)) + "\x01" + unhex(t.Span) + "\x02" + unhex("0"+flag)))
 	case "x-amzn-trace-id":
 		id := wire.Pad(t.ID)
 		return "Root=1-" + id[:8] + "-" + id[8:] + ";Parent=" + t.Span + ";Sampled=" + flag

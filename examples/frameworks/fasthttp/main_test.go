@@ -73,7 +73,7 @@ func TestExtractFromAnAdaptedRequestHasTheHeadersOfAnotherAfterwards(t *testing.
 func TestARelayInsideTheAdaptorKeepsTheTrace(t *testing.T) {
 	upstream := exampletest.NewUpstream(t)
 	client := &http.Client{Transport: &middleware.Transport{}}
-	relayed := middleware.Relay(propagation.Istio())(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	relayed := middleware.Relay(propagation.Istio())(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		req, _ := http.NewRequestWithContext(r.Context(), http.MethodGet, upstream.URL, nil)
 		if res, err := client.Do(req); err == nil {
 			_ = res.Body.Close()

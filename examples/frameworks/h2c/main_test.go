@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/h2c" //nolint:staticcheck // what is deprecated is still in use
+	"golang.org/x/net/http2/h2c"
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/tracebaton/tracebaton/examples/frameworks/internal/exampletest"
@@ -25,6 +25,9 @@ import (
 )
 
 func TestAServiceKeepsTheTraceOverHTTP1(t *testing.T) { exampletest.Conforms(t, service) }
+
+// newHandler is deprecated, and still in use.
+var newHandler = h2c.NewHandler //nolint:staticcheck // the trap
 
 // http2Only returns a client that begins with HTTP/2 without TLS.
 func http2Only() *http.Client {
@@ -83,7 +86,7 @@ func TestAServersProtocolsKeepEveryRequestsOwnHeaders(t *testing.T) {
 func TestRelayOutsideNewHandlerSeesNoRequestAndSaysSo(t *testing.T) {
 	var got ids
 	var lines bytes.Buffer
-	server := httptest.NewUnstartedServer(middleware.Relay(propagation.Istio())(h2c.NewHandler(&got, new(http2.Server))))
+	server := httptest.NewUnstartedServer(middleware.Relay(propagation.Istio())(newHandler(&got, new(http2.Server))))
 	server.Config.ErrorLog = log.New(&lines, "", 0)
 	server.Start()
 	client := http2Only()
@@ -97,7 +100,7 @@ func TestRelayOutsideNewHandlerSeesNoRequestAndSaysSo(t *testing.T) {
 
 	t.Run("and inside it every one", func(t *testing.T) {
 		var got ids
-		url := exampletest.Serve(t, h2c.NewHandler(middleware.Relay(propagation.Istio())(&got), new(http2.Server)))
+		url := exampletest.Serve(t, newHandler(middleware.Relay(propagation.Istio())(&got), new(http2.Server)))
 		assert.Equal(t, "HTTP/2.0", send(t, http2Only(), url, "first", "second"))
 		assert.Equal(t, []string{"first", "second"}, got.seen())
 	})
@@ -112,20 +115,20 @@ func received(next http.Handler) http.Handler {
 
 func TestAnUpgradedConnectionsSecondRequestHasTheHeadersOfTheFirst(t *testing.T) {
 	var got ids
-	protocol := upgrade(t, exampletest.Serve(t, received(h2c.NewHandler(&got, new(http2.Server)))), "first", "second")
+	protocol := upgrade(t, exampletest.Serve(t, received(newHandler(&got, new(http2.Server)))), "first", "second")
 	assert.Equal(t, "101", protocol)
 	assert.Equal(t, []string{"first", "first"}, got.seen())
 
 	t.Run("and Relay outside declines the upgrade", func(t *testing.T) {
 		var got ids
-		url := exampletest.Serve(t, middleware.Relay(propagation.Istio())(h2c.NewHandler(&got, new(http2.Server))))
+		url := exampletest.Serve(t, middleware.Relay(propagation.Istio())(newHandler(&got, new(http2.Server))))
 		assert.Equal(t, "200", upgrade(t, url, "first", ""))
 		send(t, http.DefaultClient, url, "second")
 		assert.Equal(t, []string{"first", "second"}, got.seen())
 	})
 	t.Run("and Relay inside keeps every request's own", func(t *testing.T) {
 		var got ids
-		url := exampletest.Serve(t, h2c.NewHandler(middleware.Relay(propagation.Istio())(&got), new(http2.Server)))
+		url := exampletest.Serve(t, newHandler(middleware.Relay(propagation.Istio())(&got), new(http2.Server)))
 		assert.Equal(t, "101", upgrade(t, url, "first", "second"))
 		assert.Equal(t, []string{"first", "second"}, got.seen())
 	})
@@ -138,7 +141,7 @@ func upgrade(t *testing.T, url, first, second string) (status string) {
 	host := strings.TrimPrefix(url, "http://")
 	conn, err := net.Dial("tcp", host)
 	require.NoError(t, err)
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	_, err = fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: %s\r\nX-Request-Id: %s\r\n"+
 		"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n", host, first)
 	require.NoError(t, err)

@@ -51,15 +51,15 @@ func TestAnInterceptorOfSaramasHasNoRequestsContext(t *testing.T) {
 		c.Producer.Interceptors = interceptors
 		producer, err := sarama.NewSyncProducer(brokers, c)
 		require.NoError(t, err)
-		defer producer.Close()
+		defer func() { _ = producer.Close() }()
 		_, offset, err := producer.SendMessage(m)
 		require.NoError(t, err)
 		consumer, err := sarama.NewConsumer(brokers, config())
 		require.NoError(t, err)
-		defer consumer.Close()
+		defer func() { _ = consumer.Close() }()
 		partition, err := consumer.ConsumePartition(topic, 0, offset)
 		require.NoError(t, err)
-		defer partition.Close()
+		defer func() { _ = partition.Close() }()
 		return propagation.FromContext(received(context.Background(), <-partition.Messages())).Get("x-request-id")
 	}
 	plain := func() *sarama.ProducerMessage {

@@ -21,7 +21,7 @@ func withCoder(ctx context.Context, client *http.Client, url string) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	defer conn.CloseNow()
+	defer func() { _ = conn.CloseNow() }()
 	_, message, err := conn.Read(ctx)
 	return message, err
 }
@@ -34,7 +34,7 @@ func withGorilla(ctx context.Context, url string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	_, message, err := conn.ReadMessage()
 	return message, err
 }

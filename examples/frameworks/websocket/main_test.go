@@ -32,7 +32,7 @@ func upstream(t *testing.T) (url string, handshakes func() http.Header) {
 		if !assert.NoError(t, err) {
 			return
 		}
-		defer conn.CloseNow()
+		defer func() { _ = conn.CloseNow() }()
 		assert.NoError(t, conn.Write(r.Context(), coder.MessageText, []byte("hello")))
 	}))
 	return url, func() http.Header { return <-headers }

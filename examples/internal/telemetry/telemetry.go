@@ -90,9 +90,10 @@ func FromEnv(getenv func(string) string, name string) Config {
 // Tracing is how one service is traced. Several services in one process have
 // one each. Nil and the zero value make no spans and relay.
 type Tracing struct {
-	provider *sdktrace.TracerProvider
-	exporter *exporter
-	families propagation.Families // of the propagator
+	provider  *sdktrace.TracerProvider
+	processor sdktrace.SpanProcessor
+	exporter  *exporter
+	families  propagation.Families // of the propagator
 }
 
 // New returns the Tracing that cfg describes, or an error that says which
@@ -143,7 +144,7 @@ func New(ctx context.Context, cfg Config) (*Tracing, error) {
 	if first, _, _ := strings.Cut(cfg.Propagators, ","); strings.TrimSpace(first) == "tracecontext" {
 		families = carriedW3C
 	}
-	return &Tracing{provider: sdktrace.NewTracerProvider(opts...), exporter: exp, families: families}, nil
+	return &Tracing{provider: sdktrace.NewTracerProvider(opts...), processor: processor, exporter: exp, families: families}, nil
 }
 
 // MakesSpans reports whether the service makes spans of its own; if not, the
@@ -247,6 +248,9 @@ func (t *Tracing) Shutdown(ctx context.Context) error {
 		defer t.exporter.limit.end()
 	}
 	if err := t.provider.Shutdown(ctx); err != nil {
+		// If the time was up before, the provider has stopped nothing. What has
+		// stopped already is not asked again.
+		_ = t.processor.Shutdown(ctx)
 		return fmt.Errorf("send the last spans: %w", err)
 	}
 	return nil

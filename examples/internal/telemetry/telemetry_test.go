@@ -403,6 +403,18 @@ func TestShutdownEndsInTimeWhenTheBackendHangs(t *testing.T) {
 	require.Eventually(t, func() bool { return strings.Contains(log.lines()[0], "spans_lost=1") }, 10*time.Second, time.Millisecond)
 }
 
+func TestShutdownStopsWhereTheTimeIsUpBefore(t *testing.T) {
+	url, _ := collector(t, func(http.ResponseWriter, *http.Request) {})
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+	tracing, err := telemetry.New(t.Context(), telemetry.Config{Logger: logTo(&buffer{})})
+	require.NoError(t, err)
+	relay(t, tracing, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, tracing.Shutdown(ctx), context.Canceled)
+	// goleak checks at the end that nothing is left.
+}
+
 func TestUnreachableBackendIsToldOnceAMinuteAtMost(t *testing.T) {
 	for _, exporter := range []string{"otlp", "jaeger"} {
 		t.Run(exporter, func(t *testing.T) {

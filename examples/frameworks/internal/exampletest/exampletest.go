@@ -18,11 +18,18 @@ import (
 	"github.com/tracebaton/tracebaton/propagation/propagationtest"
 )
 
-// Conforms runs the conformance kit on a service that relays the families of
-// Istio.
-func Conforms(t *testing.T, service example.Service) {
+// Conforms runs the conformance kit on a service that relays the families, all of
+// Istio's unless they are named.
+func Conforms(t *testing.T, service example.Service, families ...propagation.Family) {
 	t.Helper()
-	propagationtest.Run(t, propagationtest.Service{Handler: service})
+	propagationtest.Run(t, propagationtest.Service{Handler: service, Families: relayed(families)})
+}
+
+func relayed(families []propagation.Family) propagation.Families {
+	if len(families) == 0 {
+		return propagation.Istio()
+	}
+	return propagation.Of(families...)
 }
 
 // ConformsLater is Conforms for a service that has others make its calls: it puts
@@ -33,14 +40,10 @@ func ConformsLater(t *testing.T, start func(client *http.Client) http.Handler, f
 	t.Helper()
 	l := &later{called: make(map[string]chan struct{})}
 	service := start(&http.Client{Transport: &middleware.Transport{Base: l}})
-	carried := propagation.Istio()
-	if len(families) > 0 {
-		carried = propagation.Of(families...)
-	}
 	propagationtest.Run(t, propagationtest.Service{
 		Handler:  func(string, *http.Client) http.Handler { return l.answered(service) },
 		Path:     "/?url={upstream}",
-		Families: carried,
+		Families: relayed(families),
 	})
 }
 
