@@ -135,8 +135,8 @@ func (s *samples) attribute(scale int, in []int, busy float64) attribution {
 			for j := range sm.candidates {
 				c := &sm.candidates[j]
 				w := a.rate[c.route] * c.weight(scale, sm.length)
-				if sm.known {
-					w = a.rate[c.route] / float64(max(1, c.end-c.begin))
+				if sm.known { // it is one of them, whatever the times
+					w += 1e-3 * a.rate[c.route] / float64(max(1, c.end-c.begin))
 				}
 				weights[j] = w
 				byRoute[c.route] += w
