@@ -223,7 +223,7 @@ func (a *Auditor) accuse(c *Callee, s *service, n naming, p *pair, f finding) {
 	if len(sm.kept) > 0 {
 		scale := float64(sm.seen) / float64(len(sm.kept))
 		for _, r := range at.losing(expected / float64(max(1, t.events))) {
-			begun := int(math.Round(float64(at.calls[r]) * scale))
+			begun := int(math.Round(at.weight[r] * scale))
 			relayed := 0
 			if r < len(p.relayedBy) {
 				relayed = p.relayedBy[r]
