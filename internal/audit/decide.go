@@ -195,7 +195,7 @@ func (a *Auditor) accuse(c *Callee, s *service, n naming, p *pair, f finding) {
 	sm := &p.samples[f.class]
 	at := sm.attribute(f.scale, s.in, busy)
 	switch {
-	case f.class == orphaned && (2*p.byRequest > t.hits || sm.sameID(&at) > 0.5):
+	case f.class == orphaned && (2*float64(p.byRequest) > float64(t.hits)-expected || sm.sameID(&at) > 0.5):
 		c.Kind = KindRequestID
 		c.Why = "they have the x-request-id of a request that came in with another trace"
 		if t.hits >= minHits {
