@@ -195,7 +195,7 @@ func (a *Auditor) accuse(c *Callee, s *service, n naming, p *pair, f finding) {
 	sm := &p.samples[f.class]
 	at := sm.attribute(f.scale, s.in, busy)
 	switch {
-	case f.class == orphaned && (2*p.byRequest > t.hits || sm.sameID(&at) > 0.5):
+	case f.class == orphaned && (2*float64(p.byRequest) > float64(t.hits)-expected || sm.sameID(&at) > 0.5):
 		c.Kind = KindRequestID
 		c.Why = "they have the x-request-id of a request that came in with another trace"
 		if t.hits >= minHits {
@@ -223,7 +223,7 @@ func (a *Auditor) accuse(c *Callee, s *service, n naming, p *pair, f finding) {
 	if len(sm.kept) > 0 {
 		scale := float64(sm.seen) / float64(len(sm.kept))
 		for _, r := range at.losing(expected / float64(max(1, t.events))) {
-			begun := int(math.Round(float64(at.calls[r]) * scale))
+			begun := int(math.Round(at.weight[r] * scale))
 			relayed := 0
 			if r < len(p.relayedBy) {
 				relayed = p.relayedBy[r]

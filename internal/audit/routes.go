@@ -100,7 +100,6 @@ func (c *candidate) weight(scale int, length int64) float64 {
 // attribution says which requests caused a pair's orphans.
 type attribution struct {
 	weight, rate []float64 // by place of the route: orphans, and orphans a request
-	calls        []int     // orphans of which the route is the likeliest cause
 	cause        []int     // by sample: the likeliest candidate, or -1
 	sure         []float64 // by sample: how likely it is
 }
@@ -110,7 +109,7 @@ type attribution struct {
 // the requests of each route, and busy is how long the pods were watched.
 func (s *samples) attribute(scale int, in []int, busy float64) attribution {
 	a := attribution{
-		weight: make([]float64, len(in)), rate: make([]float64, len(in)), calls: make([]int, len(in)),
+		weight: make([]float64, len(in)), rate: make([]float64, len(in)),
 		cause: make([]int, len(s.kept)), sure: make([]float64, len(s.kept)),
 	}
 	if s.seen == 0 {
@@ -131,15 +130,13 @@ func (s *samples) attribute(scale int, in []int, busy float64) attribution {
 				total = background
 			}
 			weights := make([]float64, len(sm.candidates))
-			byRoute := make(map[int32]float64)
 			for j := range sm.candidates {
 				c := &sm.candidates[j]
 				w := a.rate[c.route] * c.weight(scale, sm.length)
-				if sm.known {
-					w = a.rate[c.route] / float64(max(1, c.end-c.begin))
+				if sm.known { // it is one of them, whatever the times
+					w += 1e-3 * a.rate[c.route] / float64(max(1, c.end-c.begin))
 				}
 				weights[j] = w
-				byRoute[c.route] += w
 				total += w
 				if w > best {
 					a.cause[i], best = j, w
@@ -152,19 +149,8 @@ func (s *samples) attribute(scale int, in []int, busy float64) attribution {
 				noise += background / total
 			}
 			a.sure[i] = best / total
-			likeliest, most := int32(-1), 0.0
-			if !sm.known {
-				most = background
-			}
 			for j := range sm.candidates {
-				c := &sm.candidates[j]
-				a.weight[c.route] += weights[j] / total
-				if w := byRoute[c.route]; w > most {
-					likeliest, most = c.route, w
-				}
-			}
-			if round == rounds-1 && likeliest >= 0 {
-				a.calls[likeliest]++
+				a.weight[sm.candidates[j].route] += weights[j] / total
 			}
 		}
 		if round == rounds-1 {
@@ -193,16 +179,16 @@ func (s *samples) sameID(a *attribution) float64 {
 	return float64(same) / float64(max(1, caused))
 }
 
-// losing returns the places of the routes that lose traces: each has caused
-// some calls, and more of them the more of the calls chance would have
-// coincide with any request.
+// losing returns the places of the routes that lose traces. A route must have
+// caused a share of the calls, which is the larger the more of them would
+// coincide with a request by chance.
 func (a *attribution) losing(chance float64) (routes []int) {
 	sum := 0.0
 	for _, w := range a.weight {
 		sum += w
 	}
 	for r, w := range a.weight {
-		if w >= 2 && w >= max(0.05, 0.3*chance)*sum && a.rate[r] >= 0.02 && a.calls[r] > 0 {
+		if w >= 2 && w >= max(0.05, 0.3*chance)*sum && a.rate[r] >= 0.02 {
 			routes = append(routes, r)
 		}
 	}
