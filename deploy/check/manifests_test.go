@@ -88,7 +88,7 @@ func TestTracesStayOnTheVolume(t *testing.T) {
 // TestManifests would not notice a file that nobody names.
 func TestEveryFileIsChecked(t *testing.T) {
 	const listed = "kustomization.yaml namespace.yaml destinationrule.yaml virtualservice.yaml telemetry.yaml " +
-		"install.yaml install-cni.yaml gateway.yaml gateway-sampling.yaml kiali.yaml telemetry-w3c.yaml route-by-user.yaml route-weights.yaml route-delay.yaml route-mirror.yaml"
+		"install.yaml install-cni.yaml gateway.yaml gateway-sampling.yaml telemetry-w3c.yaml route-by-user.yaml route-weights.yaml route-delay.yaml route-mirror.yaml"
 	files, err := filepath.Glob("../istio/*")
 	require.NoError(t, err)
 	var names []string
