@@ -31,8 +31,8 @@ func TestManifests(t *testing.T) {
 	}{
 		{name: "the services without a mesh", build: "../kubernetes"},
 		{name: "Jaeger alone", build: "../kubernetes/jaeger"},
-		{name: "the services, Jaeger's traces on a volume", build: filepath.Join(onVolume, "kubernetes")},
-		{name: "the mesh, Jaeger's traces on a volume", build: filepath.Join(onVolume, "istio")},
+		{name: "the services with Jaeger's traces on a volume", build: filepath.Join(onVolume, "kubernetes")},
+		{name: "the mesh with Jaeger's traces on a volume", build: filepath.Join(onVolume, "istio")},
 		{name: "the mesh", build: "../istio"},
 		{name: "the mesh routed by user", build: "../istio", files: []string{"../istio/route-by-user.yaml"}},
 		{name: "the mesh routed by weights", build: "../istio", files: []string{"../istio/route-weights.yaml"}},
