@@ -129,7 +129,9 @@ func TestPortsOfTheWalkthroughAreFree(t *testing.T) {
 // checked with.
 func addon(t testing.TB, name string) string {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "istio.io/istio").Output()
+	cmd := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "istio.io/istio")
+	cmd.Env = append(os.Environ(), "GOWORK=off") // of this module
+	out, err := cmd.Output()
 	require.NoError(t, err)
 	return filepath.Join(strings.TrimSpace(string(out)), "samples", "addons", name)
 }

@@ -12,6 +12,7 @@ import (
 	"istio.io/istio/istioctl/cmd"
 	"istio.io/istio/pkg/config/mesh"
 	"istio.io/istio/pkg/log"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	podsecurity "k8s.io/pod-security-admission/api"
 	podsecuritypolicy "k8s.io/pod-security-admission/policy"
@@ -170,6 +171,11 @@ func TestPodSecurity(t *testing.T) {
 		t.Helper()
 		for _, d := range i.inject(t, build(t, "../istio").of("Deployment")) {
 			pod, _ := podOf(t, d)
+			for i, v := range pod.Spec.Volumes {
+				if v.VolumeSource == (corev1.VolumeSource{}) { // what the API server makes of it
+					pod.Spec.Volumes[i].EmptyDir = &corev1.EmptyDirVolumeSource{}
+				}
+			}
 			result := podsecuritypolicy.AggregateCheckResults(evaluator.EvaluatePod(
 				podsecurity.LevelVersion{Level: level, Version: podsecurity.LatestVersion()}, &pod.ObjectMeta, &pod.Spec))
 			if !result.Allowed {

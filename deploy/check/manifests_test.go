@@ -31,8 +31,8 @@ func TestManifests(t *testing.T) {
 	}{
 		{name: "the services without a mesh", build: "../kubernetes"},
 		{name: "Jaeger alone", build: "../kubernetes/jaeger"},
-		{name: "the services, Jaeger's traces on a volume", build: filepath.Join(onVolume, "kubernetes")},
-		{name: "the mesh, Jaeger's traces on a volume", build: filepath.Join(onVolume, "istio")},
+		{name: "the services with Jaeger's traces on a volume", build: filepath.Join(onVolume, "kubernetes")},
+		{name: "the mesh with Jaeger's traces on a volume", build: filepath.Join(onVolume, "istio")},
 		{name: "the mesh", build: "../istio"},
 		{name: "the mesh routed by user", build: "../istio", files: []string{"../istio/route-by-user.yaml"}},
 		{name: "the mesh routed by weights", build: "../istio", files: []string{"../istio/route-weights.yaml"}},
@@ -88,7 +88,7 @@ func TestTracesStayOnTheVolume(t *testing.T) {
 // TestManifests would not notice a file that nobody names.
 func TestEveryFileIsChecked(t *testing.T) {
 	const listed = "kustomization.yaml namespace.yaml destinationrule.yaml virtualservice.yaml telemetry.yaml " +
-		"install.yaml install-cni.yaml gateway.yaml gateway-sampling.yaml kiali.yaml telemetry-w3c.yaml route-by-user.yaml route-weights.yaml route-delay.yaml route-mirror.yaml"
+		"install.yaml install-cni.yaml gateway.yaml gateway-sampling.yaml telemetry-w3c.yaml route-by-user.yaml route-weights.yaml route-delay.yaml route-mirror.yaml"
 	files, err := filepath.Glob("../istio/*")
 	require.NoError(t, err)
 	var names []string
