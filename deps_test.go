@@ -14,39 +14,18 @@ import (
 
 const module = "github.com/tracebaton/tracebaton"
 
-// badImports are what no package of this module may need, however indirectly,
-// and why. An entry stands for all that is below it too.
-var badImports = []struct{ path, why string }{
-	{"go.opentelemetry.io/otel/sdk", "whether there is an SDK, and which, is up to the service"},
-	{"go.opentelemetry.io/otel/exporters", "where spans go is up to the service"},
-	{"go.opentelemetry.io/otel/bridge", "what a service migrates from is its own affair"},
-	{"go.opentelemetry.io/contrib/instrumentation", "the service instruments itself, at the version it likes; the propagator works below any"},
-	{"go.opentelemetry.io/contrib/exporters", "where spans go is up to the service"},
-	{"github.com/go-chi", "the middleware has the form that all routers take; examples and tests may use one"},
-	{"github.com/gorilla", "the middleware has the form that all routers take"},
-	{"github.com/gin-gonic", "the middleware has the form that all routers take"},
-	{"github.com/labstack", "the middleware has the form that all routers take"},
-	{"google.golang.org/grpc", "gRPC metadata is written with Headers.All, by the service that has it"},
-	{"github.com/openzipkin", "a peer, to be compared with in a module of its own"},
-	{"github.com/opentracing", "a peer, to be compared with in a module of its own"},
-	{"github.com/jaegertracing", "a server, to be run from a module of its own"},
-	{"github.com/stretchr", "assertions are for tests only"},
-	{"go.uber.org/goleak", "it looks for leaks in tests only"},
-	{module + "/examples", "the library must not need its examples"},
-	{module + "/integration", "the library must not need its tests"},
-}
-
-// directImports are all that a package may import itself beside the standard
-// library. Packages that are not here may import what is not bad.
-var directImports = map[string][]string{
-	module + "/propagation": {
-		"go.opentelemetry.io/contrib/propagators/b3",
-		"go.opentelemetry.io/otel/propagation",
-		"go.opentelemetry.io/otel/trace",
-	},
-	module + "/middleware": {
-		module + "/propagation",
-	},
+// arrows are what a package of this module must not import, and why. An entry
+// stands for all that is below it too. That no package needs anything outside
+// the standard library and this module is checked for all of them.
+var arrows = []struct{ from, to, why string }{
+	{"propagation", "propagation/propagationtest", "the library must not need its tests"},
+	{"propagation", "middleware", "headers know nothing of clients and servers"},
+	{"propagation", "internal", "the kit reads headers with other code than the library"},
+	{"middleware", "propagation/propagationtest", "the library must not need its tests"},
+	{"middleware", "internal", "the kit reads headers with other code than the library"},
+	{"internal", "propagation", "what judges the library must not share its code"},
+	{"internal", "middleware", "what judges the library must not share its code"},
+	{"propagation/propagationtest", "middleware", "a service may use another way to relay"},
 }
 
 // testImports are of the standard library, and for tests all the same:
@@ -56,82 +35,88 @@ var testImports = []string{"net/http/httptest", "testing"}
 type pkg struct {
 	ImportPath string
 	Standard   bool
-	DepOnly    bool
 	Imports    []string
-	Deps       []string
 }
 
-func TestPackagesImportNoMoreThanTheyShould(t *testing.T) {
-	packages := list(t)
-	standard := make(map[string]bool)
-	for _, p := range packages {
-		standard[p.ImportPath] = p.Standard
-	}
-	checked := make(map[string]bool)
-	for _, p := range packages {
-		if p.DepOnly || len(p.Deps) == 0 {
+func TestTheLibraryNeedsTheStandardLibraryOnly(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, p := range list(t) {
+		if p.Standard {
 			continue
 		}
-		checked[p.ImportPath] = true
-		for _, dep := range p.Deps {
-			if why := bad(dep); why != "" {
-				t.Errorf("%s needs %s: %s", p.ImportPath, dep, why)
+		seen[p.ImportPath] = true
+		if p.ImportPath != module && !strings.HasPrefix(p.ImportPath, module+"/") {
+			t.Errorf("the library needs %s: what needs more than the standard library is a module of its own", p.ImportPath)
+		}
+	}
+	for _, path := range []string{"propagation", "middleware"} {
+		if !seen[module+"/"+path] {
+			t.Errorf("%s was not checked: go list does not know it", path)
+		}
+	}
+}
+
+func TestImportsPointOneWayOnly(t *testing.T) {
+	for _, p := range list(t) {
+		for _, path := range p.Imports {
+			if why := forbidden(p.ImportPath, path); why != "" {
+				t.Errorf("%s imports %s: %s", p.ImportPath, path, why)
 			}
 		}
-		allowed, ok := directImports[p.ImportPath]
-		if !ok {
+		if !slices.Contains(library, p.ImportPath) {
 			continue
 		}
 		for _, path := range p.Imports {
 			if slices.Contains(testImports, path) {
 				t.Errorf("%s imports %s, which is for tests", p.ImportPath, path)
 			}
-			if !standard[path] && !slices.Contains(allowed, path) {
-				t.Errorf("%s imports %s; beside the standard library it may import %v only", p.ImportPath, path, allowed)
-			}
-		}
-	}
-	for path := range directImports {
-		if !checked[path] {
-			t.Errorf("%s was not checked: go list does not know it", path)
 		}
 	}
 }
 
-func TestABadImportIsToldFromAGoodOne(t *testing.T) {
-	for path, want := range map[string]bool{
-		"go.opentelemetry.io/otel/sdk/trace":                            true,
-		"go.opentelemetry.io/otel/exporters/otlp/otlptrace":             true,
-		"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp": true,
-		"github.com/go-chi/chi/v5":                                      true,
-		"github.com/stretchr/testify/assert":                            true,
-		"go.opentelemetry.io/otel/trace":                                false,
-		"go.opentelemetry.io/otel/semconv/v1.37.0":                      false,
-		"go.opentelemetry.io/contrib/propagators/b3":                    false,
-		"net/http":              false,
-		module + "/propagation": false,
+func TestAForbiddenImportIsToldFromAnother(t *testing.T) {
+	for _, row := range []struct {
+		from, to string
+		want     bool
+	}{
+		{"propagation", "middleware", true},
+		{"propagation", "internal/wire", true},
+		{"internal/hop", "propagation", true},
+		{"internal/hop", "propagation/propagationtest", true},
+		{"middleware", "propagation", false},
+		{"propagation/propagationtest", "propagation", false},
+		{"propagation/propagationtest", "internal/hop", false},
+		{"internal/hop", "internal/wire", false},
 	} {
-		if got := bad(path) != ""; got != want {
-			t.Errorf("%s is a bad import: %v, want %v", path, got, want)
+		if got := forbidden(module+"/"+row.from, module+"/"+row.to) != ""; got != row.want {
+			t.Errorf("%s may not import %s: %v, want %v", row.from, row.to, got, row.want)
 		}
 	}
 }
 
-// bad says why a package must not be needed, or returns "" if it may be.
-func bad(path string) string {
-	for _, b := range badImports {
-		if path == b.path || strings.HasPrefix(path, b.path+"/") {
-			return b.why
+// library are the packages that services import in production.
+var library = []string{module + "/propagation", module + "/middleware"}
+
+// forbidden says why one package must not import the other, or returns "" if
+// it may. The kit, which stands below propagation, has arrows of its own.
+func forbidden(from, to string) string {
+	for _, a := range arrows {
+		if below(from, a.from) && below(to, a.to) && below(from, "propagation/propagationtest") == (a.from == "propagation/propagationtest") {
+			return a.why
 		}
 	}
 	return ""
+}
+
+func below(path, dir string) bool {
+	return path == module+"/"+dir || strings.HasPrefix(path, module+"/"+dir+"/")
 }
 
 // list returns the packages of this module, without their tests, and all that
 // they need.
 func list(t *testing.T) []pkg {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Standard,DepOnly,Imports,Deps", "./...")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Standard,Imports", "./...")
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

@@ -55,26 +55,32 @@ func run(o options, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	binary := filepath.Join(dir, "hop.test")
-	build := exec.Command("go", "test", "-c", "-o", binary, "./hop") // #nosec G204 -- a folder of our own
-	build.Env = append(os.Environ(), "GOWORK=off")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the benchmarks: %w\n%s", err, out)
-	}
-	// What arrives upstream comes first: a row that does not do its work must
-	// not be timed.
-	if out, err := exec.Command(binary).CombinedOutput(); err != nil { // #nosec G204 -- it was just built
-		return fmt.Errorf("test what each row sends: %w\n%s", err, out)
+	var binaries []string
+	for _, pkg := range []string{"hop", "grpc"} {
+		binary := filepath.Join(dir, pkg+".test")
+		build := exec.Command("go", "test", "-c", "-o", binary, "./"+pkg) // #nosec G204 -- a folder of our own
+		build.Env = append(os.Environ(), "GOWORK=off")
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("build the benchmarks: %w\n%s", err, out)
+		}
+		// What arrives upstream comes first: a row that does not do its work must
+		// not be timed.
+		if out, err := exec.Command(binary).CombinedOutput(); err != nil { // #nosec G204 -- it was just built
+			return fmt.Errorf("test what each row sends: %w\n%s", err, out)
+		}
+		binaries = append(binaries, binary)
 	}
 
 	var raw bytes.Buffer
 	for i := range o.rounds {
 		_, _ = fmt.Fprintf(stderr, "\rround %d of %d", i+1, o.rounds)
-		cmd := exec.Command(binary, "-test.run", "^$", "-test.bench", o.bench, // #nosec G204 -- its arguments are the user's own
-			"-test.benchtime", o.benchtime.String())
-		cmd.Stdout, cmd.Stderr = &raw, stderr
-		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("run the benchmarks: %w", err)
+		for _, binary := range binaries {
+			cmd := exec.Command(binary, "-test.run", "^$", "-test.bench", o.bench, // #nosec G204 -- its arguments are the user's own
+				"-test.benchtime", o.benchtime.String())
+			cmd.Stdout, cmd.Stderr = &raw, stderr
+			if err := cmd.Run(); err != nil {
+				return fmt.Errorf("run the benchmarks: %w", err)
+			}
 		}
 	}
 	_, _ = fmt.Fprintln(stderr)

@@ -11,6 +11,7 @@ import (
 const (
 	baseline = "baseline"
 	ours     = "relay"
+	oursGRPC = "grpcrelay"
 )
 
 // titles say what the tables are of, by the names of the benchmarks.
@@ -21,6 +22,9 @@ var titles = map[string]string{
 	"Hop six+20": "One request with six trace headers and 20 others, one call",
 	"FanOut":     "One request with six trace headers, ten calls",
 	"Turns":      "One request with six trace headers, one call: the fastest turns, with no garbage collection in them",
+	"Unary":      "gRPC: a unary call with six trace headers, client and server together",
+	"Stream":     "gRPC: a stream with six trace headers, opened and closed",
+	"Message":    "gRPC: a message there and back over a stream that is open",
 	"Parallel":   "One request with six trace headers, one call, on all cores at once",
 }
 
@@ -41,6 +45,13 @@ var rows = []struct{ by, label string }{
 	{"otelhttp-unsampled-b3", "otelhttp, SDK, not sampled, contrib/b3"},
 	{"otelhttp-sampled-ours", "otelhttp, SDK, sampled, **tracebaton** `Propagator`"},
 	{"otelhttp-sampled-b3", "otelhttp, SDK, sampled, contrib/b3"},
+	{oursGRPC, "**tracebaton** `grpcrelay`, client and server"},
+	{"grpcrelay-server", "**tracebaton** `grpcrelay`, server alone"},
+	{"grpcrelay-client", "**tracebaton** `grpcrelay`, client alone"},
+	{"otelgrpc-noop-w3c", "otelgrpc without SDK, TraceContext"},
+	{"otelgrpc-noop-ours", "otelgrpc without SDK, **tracebaton** `Propagator`"},
+	{"otelgrpc-sampled-w3c", "otelgrpc, SDK, sampled, TraceContext"},
+	{"otelgrpc-sampled-ours", "otelgrpc, SDK, sampled, **tracebaton** `Propagator`"},
 	{"zipkin-go", "zipkin-go, sampled"},
 	{"opentracing", "opentracing-contrib/go-stdlib, jaeger-client-go, sampled"},
 }
@@ -86,8 +97,14 @@ func (all *results) peers(w io.Writer, table string) error {
 	if all.values[row{table, baseline}][turn] != nil {
 		units, columns = []string{turn}, []string{"", "ns", "over: ns", "times ours"}
 	}
+	own := ours
+	if all.values[row{table, oursGRPC}] != nil {
+		// Of a call between goroutines, times say more about the scheduler.
+		own, units = oursGRPC, []string{"allocs/op", "B/op"}
+		columns = []string{"", "allocs", "B", "over: allocs", "over: B", "times ours"}
+	}
 	t := newTable(w, columns...)
-	reference := all.over(table, ours, units[0])
+	reference := all.over(table, own, units[0])
 	for _, r := range rows {
 		by := r.by
 		if all.values[row{table, by}] == nil {
@@ -105,7 +122,7 @@ func (all *results) peers(w io.Writer, table string) error {
 			cells = append(cells, number(all.over(table, by, unit)))
 		}
 		times := "–" // of next to nothing
-		if reference > all.of(table, baseline, units[0]) {
+		if reference > 0 && (own == oursGRPC || reference > all.of(table, baseline, units[0])) {
 			times = fmt.Sprintf("%.2f", all.over(table, by, units[0])/reference)
 		}
 		t.row(append(cells, times)...)

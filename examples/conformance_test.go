@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/contrib/propagators/b3"
+	otelpropagation "go.opentelemetry.io/otel/propagation"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
@@ -22,6 +24,7 @@ import (
 	"github.com/tracebaton/tracebaton/examples/internal/sleep"
 	"github.com/tracebaton/tracebaton/examples/internal/telemetry"
 	judge "github.com/tracebaton/tracebaton/internal/hop"
+	"github.com/tracebaton/tracebaton/middleware"
 	"github.com/tracebaton/tracebaton/propagation"
 	"github.com/tracebaton/tracebaton/propagation/otelprop"
 	"github.com/tracebaton/tracebaton/propagation/propagationtest"
@@ -47,32 +50,87 @@ func parents(r *tracetest.SpanRecorder) func(spanID string) (string, bool) {
 	}
 }
 
-// instrumented is a service with otelhttp and the library's propagator.
-func instrumented(provider trace.TracerProvider) propagationtest.Service {
-	options := []otelhttp.Option{
-		otelhttp.WithTracerProvider(provider),
-		otelhttp.WithPropagators(otelprop.Propagator{}),
-	}
-	return propagationtest.Service{Handler: func(upstream string, client *http.Client) http.Handler {
-		client.Transport = otelhttp.NewTransport(client.Transport, options...)
-		return otelhttp.NewHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// fetching is a service that calls its upstream, between a server's middleware
+// and a client's.
+func fetching(server func(http.Handler) http.Handler, client func(http.RoundTripper) http.RoundTripper) propagationtest.Service {
+	return propagationtest.Service{Handler: func(upstream string, c *http.Client) http.Handler {
+		c.Transport = client(c.Transport)
+		return server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			req, err := http.NewRequestWithContext(r.Context(), http.MethodGet, upstream, nil)
 			if err != nil {
 				http.Error(w, err.Error(), http.StatusInternalServerError)
 				return
 			}
-			res, err := client.Do(req)
+			res, err := c.Do(req)
 			if err != nil {
 				http.Error(w, err.Error(), http.StatusBadGateway)
 				return
 			}
 			defer func() { _ = res.Body.Close() }()
 			_, _ = io.Copy(w, res.Body)
-		}), "fetch", options...)
+		}))
 	}}
 }
 
+// The ways are those of the README's table "Which way is yours".
+
+func TestRelayAndTransportConform(t *testing.T) {
+	t.Parallel()
+	families := propagation.Istio().With(propagation.Baggage, propagation.Datadog, propagation.Custom("end-user"))
+	for name, match := range map[string]middleware.Destination{"everywhere": nil, "inside only": middleware.Internal()} {
+		t.Run(name, func(t *testing.T) {
+			s := fetching(middleware.Relay(families), func(rt http.RoundTripper) http.RoundTripper {
+				return &middleware.Transport{Base: rt, Match: match}
+			})
+			s.Families, s.Match = families, match
+			propagationtest.Run(t, s)
+		})
+	}
+}
+
+func TestWhatIsNotTheirsConformsBesideAPropagatorThatMustStay(t *testing.T) {
+	t.Parallel()
+	user := propagation.Custom("end-user")
+	others := propagation.Of(propagation.RequestID, propagation.OTSpanContext, user)
+	for name, theirs := range map[string]struct {
+		propagator otelpropagation.TextMapPropagator
+		notTheirs  propagation.Families
+	}{
+		"TraceContext":       {otelpropagation.TraceContext{}, others.With(propagation.B3)},
+		"contrib's b3":       {b3.New(b3.WithInjectEncoding(b3.B3MultipleHeader)), others.With(propagation.W3C)},
+		"both, with Baggage": {otelpropagation.NewCompositeTextMapPropagator(b3.New(), otelpropagation.TraceContext{}, otelpropagation.Baggage{}), others},
+	} {
+		for _, s := range []sampling{noSDK, never, always} {
+			t.Run(name+", "+s.name, func(t *testing.T) {
+				provider, _ := s.provider(t)
+				options := []otelhttp.Option{otelhttp.WithTracerProvider(provider), otelhttp.WithPropagators(theirs.propagator)}
+				s := fetching(func(next http.Handler) http.Handler {
+					return middleware.Relay(propagation.Istio().With(user))(otelhttp.NewHandler(next, "fetch", options...))
+				}, func(rt http.RoundTripper) http.RoundTripper {
+					return otelhttp.NewTransport(&middleware.Transport{Base: rt}, options...)
+				})
+				s.Families = theirs.notTheirs
+				propagationtest.Run(t, s)
+			})
+		}
+	}
+}
+
+// instrumented is a service with otelhttp and the library's propagator.
+func instrumented(provider trace.TracerProvider) propagationtest.Service {
+	options := []otelhttp.Option{
+		otelhttp.WithTracerProvider(provider),
+		otelhttp.WithPropagators(otelprop.Propagator{}),
+	}
+	return fetching(func(next http.Handler) http.Handler {
+		return otelhttp.NewHandler(next, "fetch", options...)
+	}, func(rt http.RoundTripper) http.RoundTripper {
+		return otelhttp.NewTransport(rt, options...)
+	})
+}
+
 func TestOtelhttpWithThePropagatorConforms(t *testing.T) {
+	t.Parallel()
 	t.Run("no SDK", func(t *testing.T) {
 		propagationtest.Run(t, instrumented(noop.NewTracerProvider()))
 	})
@@ -118,6 +176,7 @@ func tracing(t *testing.T, recorder *tracetest.SpanRecorder, sampler sdktrace.Sa
 }
 
 func TestFlaskappConformsWhereItRelays(t *testing.T) {
+	t.Parallel()
 	for _, path := range []string{"/fetch_with_trace", "/fetch_with_header"} {
 		t.Run(path[1:], func(t *testing.T) {
 			t.Run("no SDK", func(t *testing.T) {
@@ -139,6 +198,7 @@ func TestFlaskappConformsWhereItRelays(t *testing.T) {
 }
 
 func TestFlaskappDoesNotConformWhereItIsBrokenOnPurpose(t *testing.T) {
+	t.Parallel()
 	err := propagationtest.Test(flask(t, nil, "/fetch"))
 	require.Error(t, err)
 	assert.ErrorContains(t, err, "headers of all families arrive together: none of the headers arrived")
@@ -153,6 +213,7 @@ func TestFlaskappDoesNotConformWhereItIsBrokenOnPurpose(t *testing.T) {
 }
 
 func TestHttpbinCallsNobodySoThatThereIsNothingToConform(t *testing.T) {
+	t.Parallel()
 	err := propagationtest.Test(propagationtest.Service{
 		Handler: func(string, *http.Client) http.Handler {
 			return httpbin.New(httpbin.Config{Logger: slog.New(slog.DiscardHandler)})
@@ -170,13 +231,14 @@ func TestSleepBeginsARequestWithAWholeTraceOrWithNothing(t *testing.T) {
 
 	_, err := (&sleep.Client{}).Get(t.Context(), upstream.URL, nil)
 	require.NoError(t, err)
-	_, faults := judge.Compare(nil, <-arrived, judge.Expect{Spans: judge.NoSpans})
-	assert.Empty(t, faults)
+	istio := judge.Families(propagation.Istio().Names()...)
+	relayed := judge.Judge(nil, <-arrived, judge.Expect{Families: istio, Spans: judge.NoSpans})
+	assert.Empty(t, relayed.Faults)
 
 	c := &sleep.Client{Tracing: tracing(t, tracetest.NewSpanRecorder(), sdktrace.AlwaysSample())}
 	_, err = c.Get(t.Context(), upstream.URL, nil)
 	require.NoError(t, err)
-	rows, faults := judge.Compare(nil, <-arrived, judge.Expect{Spans: judge.OwnSpans, Sidecars: true})
-	assert.Empty(t, faults)
-	assert.NotEmpty(t, rows)
+	begun := judge.Judge(nil, <-arrived, judge.Expect{Families: istio, Spans: judge.OwnSpans, Sidecars: true})
+	assert.Empty(t, begun.Faults)
+	assert.NotEmpty(t, begun.Rows)
 }

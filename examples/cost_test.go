@@ -30,14 +30,19 @@ var costs = []struct {
 
 var sdks = []sampling{noopSDK, never, always}
 
+// TestExtractAndInjectAllocateNoMoreThanContribs compares them as net/http's
+// server calls them, whose strings need no copy. Where a span is sampled, ours
+// writes W3C too, and is held against what it takes the place of: contrib's b3
+// and TraceContext together.
 func TestExtractAndInjectAllocateNoMoreThanContribs(t *testing.T) {
+	served := context.WithValue(t.Context(), http.ServerContextKey, new(http.Server))
 	for _, c := range costs {
 		for _, s := range sdks {
 			t.Run(c.name+", "+s.name, func(t *testing.T) {
 				allocs := func(p otelpropagation.TextMapPropagator) float64 {
 					provider, _ := s.provider(t)
 					in := otelpropagation.HeaderCarrier(headers(c.in...))
-					ctx, server := provider.Tracer("test").Start(p.Extract(context.Background(), in), "serve", trace.WithSpanKind(trace.SpanKindServer))
+					ctx, server := provider.Tracer("test").Start(p.Extract(served, in), "serve", trace.WithSpanKind(trace.SpanKindServer))
 					defer server.End()
 					ctx, client := provider.Tracer("test").Start(ctx, "call", trace.WithSpanKind(trace.SpanKindClient))
 					defer client.End()
@@ -45,7 +50,7 @@ func TestExtractAndInjectAllocateNoMoreThanContribs(t *testing.T) {
 					sent := out.Clone()
 					extracted := context.Background()
 					n := testing.AllocsPerRun(1000, func() {
-						extracted = p.Extract(context.Background(), in)
+						extracted = p.Extract(served, in)
 						clear(sent)
 						for name, values := range out {
 							sent[name] = values
@@ -58,7 +63,11 @@ func TestExtractAndInjectAllocateNoMoreThanContribs(t *testing.T) {
 					}
 					return n
 				}
-				ours, theirs := allocs(otelprop.Propagator{}), allocs(c.contrib)
+				contrib := c.contrib
+				if s.name == always.name {
+					contrib = otelpropagation.NewCompositeTextMapPropagator(contrib, otelpropagation.TraceContext{})
+				}
+				ours, theirs := allocs(otelprop.Propagator{}), allocs(contrib)
 				t.Logf("ours %v, contrib's %v", ours, theirs)
 				assert.LessOrEqual(t, ours, theirs)
 			})

@@ -49,6 +49,23 @@ func multi(traceID, spanID string, more ...string) []string {
 	return append([]string{"x-b3-traceid: " + traceID, "x-b3-spanid: " + spanID}, more...)
 }
 
+// child are the lines in which a span that was started here is written: x-b3-*
+// with this decision, and a traceparent that says the same.
+func child(traceID, spanID, decision string, more ...string) []string {
+	return append(multi(traceID, spanID, decision, "traceparent: "+inW3C(traceID, spanID, decision != deny)), more...)
+}
+
+// childInOne is child where B3 is spoken in one header, with this state.
+func childInOne(traceID, spanID, state string) []string {
+	return []string{"b3: " + traceID + "-" + spanID + "-" + state, "traceparent: " + inW3C(traceID, spanID, state != "0")}
+}
+
+// inW3C is a traceparent's value. Trace IDs of 16 digits are padded.
+func inW3C(traceID, spanID string, sampled bool) string {
+	flags := map[bool]string{true: "01", false: "00"}[sampled]
+	return "00-" + strings.Repeat("0", 32-len(traceID)) + traceID + "-" + spanID + "-" + flags
+}
+
 func lines(all ...any) (out []string) {
 	for _, l := range all {
 		switch l := l.(type) {
@@ -163,14 +180,19 @@ type hop struct {
 	client     []otelhttp.Option
 	nested     [2]bool // instrumentation around instrumentation, of the server and of the client
 	handle     func(context.Context) context.Context
-	own        []string // headers that the handler gives to its call
+	own        []string          // headers that the handler gives to its call
+	base       http.RoundTripper // of the client; nil: one of net/http's
 }
 
 // service returns the handler of the hop, whose client stacks its
 // round-trippers as given and calls url.
 func (h hop) service(t testing.TB, s stack, provider trace.TracerProvider, url string) http.Handler {
 	options := []otelhttp.Option{otelhttp.WithTracerProvider(provider), otelhttp.WithPropagators(h.propagator)}
-	client := &http.Client{Transport: s.wrap(newTransport(t), func(rt http.RoundTripper) http.RoundTripper {
+	base := h.base
+	if base == nil {
+		base = newTransport(t)
+	}
+	client := &http.Client{Transport: s.wrap(base, func(rt http.RoundTripper) http.RoundTripper {
 		instrument := func(rt http.RoundTripper) http.RoundTripper {
 			return otelhttp.NewTransport(rt, append(slices.Clone(options), h.client...)...)
 		}
@@ -213,6 +235,18 @@ func newTransport(t testing.TB) *http.Transport {
 // request calls url from outside.
 func request(t testing.TB, url string, in []string) {
 	call(t.Context(), t, &http.Client{Transport: newTransport(t)}, url, headers(in...))
+}
+
+// local sends requests to a handler as net/http's server would, without a
+// network.
+type local struct{ http.Handler }
+
+func (l local) RoundTrip(r *http.Request) (*http.Response, error) {
+	in := r.Clone(context.WithValue(context.Background(), http.ServerContextKey, new(http.Server)))
+	in.Body = http.NoBody
+	w := httptest.NewRecorder()
+	l.ServeHTTP(w, in)
+	return w.Result(), nil
 }
 
 // call makes one call and waits until it is over, the client's span included.
@@ -258,8 +292,9 @@ func (h hop) run(t *testing.T, s stack, in []string) (http.Header, []string) {
 	t.Helper()
 	provider, exporter := h.sampling.provider(t)
 	up := newUpstream()
-	url := serve(t, h.service(t, s, provider, serve(t, up)))
-	request(t, url, in)
+	h.base = local{up}
+	client := &http.Client{Transport: local{h.service(t, s, provider, "http://upstream/")}}
+	call(t.Context(), t, client, "http://service/", headers(in...))
 	require.Len(t, up.arrived, 1)
 	return <-up.arrived, tree(exporter.GetSpans())
 }

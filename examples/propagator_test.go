@@ -104,157 +104,152 @@ func TestAnSDKThatSamplesAsTheParentDoesRelaysWhatWasNotSampled(t *testing.T) {
 	}
 }
 
-func TestASampledSpanIsTheParentOfTheCallInTheFormatsThatCame(t *testing.T) {
+func TestASampledSpanIsTheParentOfTheCallInBothFormats(t *testing.T) {
 	rows := []row{
 		{
 			name: "the headers of the walkthrough",
 			in:   walkthrough(),
-			want: lines(requestID, multi(traceID, span2, sampled), otSpan),
+			want: lines(requestID, child(traceID, span2, sampled), otSpan),
 		},
 		{
 			name: "B3 in several headers",
 			in:   multi(traceID, spanID, sampled),
-			want: multi(traceID, span2, sampled),
+			want: child(traceID, span2, sampled),
 		},
 		{
 			name: "the old way to say sampled is written the new way",
 			in:   multi(traceID, spanID, "x-b3-sampled: true"),
-			want: multi(traceID, span2, sampled),
+			want: child(traceID, span2, sampled),
 		},
 		{
 			name: "a debug request stays one",
 			in:   multi(traceID, spanID, debug),
-			want: multi(traceID, span2, debug),
+			want: child(traceID, span2, debug),
 		},
 		{
 			name: "a debug request whose decision is redundant stays one",
 			in:   multi(traceID, spanID, sampled, debug),
-			want: multi(traceID, span2, debug),
+			want: child(traceID, span2, debug),
 		},
 		{
 			name: "flags other than debug are not passed on",
 			in:   multi(traceID, spanID, sampled, "x-b3-flags: 0"),
-			want: multi(traceID, span2, sampled),
+			want: child(traceID, span2, sampled),
 		},
 		{
 			name: "B3 in one header",
 			in:   []string{"b3: " + traceID + "-" + spanID + "-1"},
-			want: []string{"b3: " + traceID + "-" + span2 + "-1"},
+			want: childInOne(traceID, span2, "1"),
 		},
 		{
 			name: "B3 in one header, with its parent, which is not that of the new span",
 			in:   []string{"b3: " + traceID + "-" + spanID + "-1-" + parentID},
-			want: []string{"b3: " + traceID + "-" + span2 + "-1"},
+			want: childInOne(traceID, span2, "1"),
 		},
 		{
 			name: "a debug request in one header stays one",
 			in:   []string{"b3: " + traceID + "-" + spanID + "-d"},
-			want: []string{"b3: " + traceID + "-" + span2 + "-d"},
+			want: childInOne(traceID, span2, "d"),
 		},
 		{
 			name: "a debug request in one header with its parent stays one",
 			in:   []string{"b3: " + traceID + "-" + spanID + "-d-" + parentID},
-			want: []string{"b3: " + traceID + "-" + span2 + "-d"},
+			want: childInOne(traceID, span2, "d"),
 		},
 		{
 			name: "B3 in both forms goes out in both",
 			in:   inbound["B3 in both forms"],
-			want: multi(traceID, span2, sampled, "b3: "+traceID+"-"+span2+"-1"),
+			want: child(traceID, span2, sampled, "b3: "+traceID+"-"+span2+"-1"),
 		},
 		{
 			name: "the one header is believed before the others, and nothing of theirs is left",
 			in:   multi(otherTrace, otherSpan, sampled, "x-b3-parentspanid: "+parentID, "b3: "+traceID+"-"+spanID+"-1"),
-			want: multi(traceID, span2, sampled, "b3: "+traceID+"-"+span2+"-1"),
+			want: child(traceID, span2, sampled, "b3: "+traceID+"-"+span2+"-1"),
 		},
 		{
 			name: "a malformed single header leaves the word to the others",
 			in:   multi(traceID, spanID, sampled, "b3: "+traceID+"-"+spanID+"-x"),
-			want: multi(traceID, span2, sampled, "b3: "+traceID+"-"+span2+"-1"),
+			want: child(traceID, span2, sampled, "b3: "+traceID+"-"+span2+"-1"),
 		},
 		{
 			name: "a trace ID of 16 digits keeps them",
 			in:   multi(shortID, spanID, sampled),
-			want: multi(shortID, span2, sampled),
+			want: child(shortID, span2, sampled),
 		},
 		{
 			name: "a trace ID of 16 digits in one header keeps them",
 			in:   []string{"b3: " + shortID + "-" + spanID + "-1"},
-			want: []string{"b3: " + shortID + "-" + span2 + "-1"},
+			want: childInOne(shortID, span2, "1"),
 		},
 		{
 			name: "a trace ID of 16 digits is padded in traceparent only",
 			in:   multi(shortID, spanID, sampled, "traceparent: 00-0000000000000000"+shortID+"-"+spanID+"-01"),
-			want: multi(shortID, span2, sampled, "traceparent: 00-0000000000000000"+shortID+"-"+span2+"-01"),
+			want: child(shortID, span2, sampled),
 		},
 		{
 			name: "a trace ID of 32 digits of which 16 are zeros keeps them all",
 			in:   multi("0000000000000000"+shortID, spanID, sampled),
-			want: multi("0000000000000000"+shortID, span2, sampled),
+			want: child("0000000000000000"+shortID, span2, sampled),
 		},
 		{
 			name: "W3C",
 			in:   []string{traceparent},
-			want: []string{"traceparent: 00-" + traceID + "-" + span2 + "-01"},
+			want: child(traceID, span2, sampled),
 		},
 		{
 			name: "W3C with its state",
 			in:   []string{traceparent, "tracestate: vendor=1,other=2"},
-			want: []string{"traceparent: 00-" + traceID + "-" + span2 + "-01", "tracestate: vendor=1,other=2"},
+			want: child(traceID, span2, sampled, "tracestate: vendor=1,other=2"),
 		},
 		{
-			name: "W3C with its state in two headers, which mean one",
+			name: "W3C with its state in two headers",
 			in:   []string{traceparent, "tracestate: vendor=1", "tracestate: other=2"},
-			want: []string{"traceparent: 00-" + traceID + "-" + span2 + "-01", "tracestate: vendor=1,other=2"},
+			want: child(traceID, span2, sampled, "tracestate: vendor=1", "tracestate: other=2"),
 		},
 		{
 			name: "an invalid state is dropped alone",
 			in:   []string{traceparent, "tracestate: =,=,;;"},
-			want: []string{"traceparent: 00-" + traceID + "-" + span2 + "-01"},
+			want: child(traceID, span2, sampled),
 		},
 		{
 			name: "the flag of a random trace ID is kept",
 			in:   []string{"traceparent: 00-" + traceID + "-" + spanID + "-03"},
-			want: []string{"traceparent: 00-" + traceID + "-" + span2 + "-03"},
+			want: multi(traceID, span2, sampled, "traceparent: 00-"+traceID+"-"+span2+"-03"),
 		},
 		{
 			name: "B3 and W3C of one span",
 			in:   multi(traceID, spanID, sampled, traceparent, "tracestate: vendor=1"),
-			want: multi(traceID, span2, sampled, "traceparent: 00-"+traceID+"-"+span2+"-01", "tracestate: vendor=1"),
+			want: child(traceID, span2, sampled, "tracestate: vendor=1"),
 		},
 		{
 			name: "B3 and W3C of one span in a debug request",
 			in:   multi(traceID, spanID, debug, traceparent),
-			want: multi(traceID, span2, debug, "traceparent: 00-"+traceID+"-"+span2+"-01"),
-		},
-		{
-			name: "B3 and W3C of two spans of one trace keep its state",
-			in:   multi(traceID, spanID, sampled, "traceparent: 00-"+traceID+"-"+otherSpan+"-01", "tracestate: vendor=1"),
-			want: multi(traceID, span2, sampled, "traceparent: 00-"+traceID+"-"+span2+"-01", "tracestate: vendor=1"),
+			want: child(traceID, span2, debug),
 		},
 		{
 			name: "B3 and W3C of two traces become B3's, without the state of the other trace",
 			in:   multi(traceID, spanID, sampled, otherTraceparent, "tracestate: vendor=1"),
-			want: multi(traceID, span2, sampled, "traceparent: 00-"+traceID+"-"+span2+"-01"),
+			want: child(traceID, span2, sampled),
 		},
 		{
 			name: "a malformed traceparent beside B3 is replaced",
 			in:   multi(traceID, spanID, sampled, "traceparent: 00-x-y-01", "tracestate: vendor=1"),
-			want: multi(traceID, span2, sampled, "traceparent: 00-"+traceID+"-"+span2+"-01"),
+			want: child(traceID, span2, sampled),
 		},
 		{
 			name: "malformed B3 beside a traceparent is replaced",
 			in:   []string{"b3: x", traceparent},
-			want: []string{"b3: " + traceID + "-" + span2 + "-1", "traceparent: 00-" + traceID + "-" + span2 + "-01"},
+			want: childInOne(traceID, span2, "1"),
 		},
 		{
 			name: "a decision without IDs beside a traceparent is the span's",
 			in:   []string{deny, traceparent},
-			want: multi(traceID, span2, sampled, "traceparent: 00-"+traceID+"-"+span2+"-01"),
+			want: child(traceID, span2, sampled),
 		},
 		{
 			name: "a repeated span ID beside a traceparent is no parent",
 			in:   multi(otherTrace, otherSpan, "x-b3-spanid: "+parentID, traceparent),
-			want: multi(traceID, span2, sampled, "traceparent: 00-"+traceID+"-"+span2+"-01"),
+			want: child(traceID, span2, sampled),
 		},
 	}
 	for _, s := range []sampling{always, parentElse1, parentElse0} {
@@ -267,18 +262,42 @@ func TestASampledSpanIsTheParentOfTheCallInTheFormatsThatCame(t *testing.T) {
 		{
 			name: "a span that is sampled here although it was denied before says so",
 			hop:  hop{sampling: always, propagator: b3First},
-			in:   multi(traceID, spanID, deny), want: multi(traceID, span2, sampled), spans: below,
+			in:   multi(traceID, spanID, deny), want: child(traceID, span2, sampled), spans: below,
 		},
 		{
 			name: "a span that is sampled here although that was left open says so",
 			hop:  hop{sampling: always, propagator: b3First},
-			in:   multi(traceID, spanID), want: multi(traceID, span2, sampled), spans: below,
+			in:   multi(traceID, spanID), want: child(traceID, span2, sampled), spans: below,
+		},
+		{
+			name: "of two spans of one trace, B3 without a parent is no sidecar's, and W3C is the fresher",
+			hop:  hop{sampling: always, propagator: b3First},
+			in:   multi(traceID, spanID, sampled, "traceparent: 00-"+traceID+"-"+otherSpan+"-01", "tracestate: vendor=1"),
+			want: child(traceID, span2, sampled, "tracestate: vendor=1"), spans: []string{"server 1 below other inbound", "client 2 below server 1"},
+		},
+		{
+			name: "of two spans of one trace, B3 with a parent is a sidecar's, and the fresher",
+			hop:  hop{sampling: always, propagator: w3cFirst},
+			in:   multi(traceID, spanID, "x-b3-parentspanid: "+parentID, sampled, "traceparent: 00-"+traceID+"-"+otherSpan+"-01", "tracestate: vendor=1"),
+			want: child(traceID, span2, sampled, "tracestate: vendor=1"), spans: below,
+		},
+		{
+			name: "of b3 and x-b3-*, the one whose parent the other names is the fresher, in Envoy up to 1.39",
+			hop:  hop{sampling: always, propagator: b3First},
+			in:   multi(traceID, spanID, "x-b3-parentspanid: "+otherSpan, sampled, "b3: "+traceID+"-"+otherSpan+"-1"),
+			want: child(traceID, span2, sampled, "b3: "+traceID+"-"+span2+"-1"), spans: below,
+		},
+		{
+			name: "and in Envoy 1.40, which renews b3",
+			hop:  hop{sampling: always, propagator: b3First},
+			in:   multi(traceID, otherSpan, sampled, "b3: "+traceID+"-"+spanID+"-1-"+otherSpan),
+			want: child(traceID, span2, sampled, "b3: "+traceID+"-"+span2+"-1"), spans: below,
 		},
 		{
 			name: "W3C that is believed first takes B3 into its trace, and debug, which was the other trace's, is gone",
 			hop:  hop{sampling: always, propagator: w3cFirst},
 			in:   multi(shortID, spanID, debug, otherTraceparent, "tracestate: vendor=1"),
-			want: multi(otherTrace, span2, sampled, "traceparent: 00-"+otherTrace+"-"+span2+"-01", "tracestate: vendor=1"),
+			want: child(otherTrace, span2, sampled, "tracestate: vendor=1"),
 			spans: []string{
 				"server 1 below other inbound", "client 2 below server 1",
 			},
@@ -287,14 +306,14 @@ func TestASampledSpanIsTheParentOfTheCallInTheFormatsThatCame(t *testing.T) {
 			name:  "W3C that is believed first and agrees keeps B3's debug and 16 digits",
 			hop:   hop{sampling: always, propagator: w3cFirst},
 			in:    multi(shortID, spanID, debug, "traceparent: 00-0000000000000000"+shortID+"-"+spanID+"-01"),
-			want:  multi(shortID, span2, debug, "traceparent: 00-0000000000000000"+shortID+"-"+span2+"-01"),
+			want:  child(shortID, span2, debug),
 			spans: below,
 		},
 		{
 			name: "W3C that is believed first overrules a B3 that denies",
 			hop:  hop{sampling: parentElse1, propagator: w3cFirst},
 			in:   multi(traceID, spanID, deny, traceparent),
-			want: multi(traceID, span2, sampled, "traceparent: 00-"+traceID+"-"+span2+"-01"), spans: below,
+			want: child(traceID, span2, sampled), spans: below,
 		},
 		{
 			name: "B3 that is believed first and denies overrules W3C",
@@ -303,18 +322,17 @@ func TestASampledSpanIsTheParentOfTheCallInTheFormatsThatCame(t *testing.T) {
 			want: multi(traceID, spanID, deny, traceparent),
 		},
 		{
-			name:  "a state without its trace is not the span's, and only Transport relays it",
+			name:  "a state without its trace is not the span's",
 			hop:   hop{sampling: always, propagator: b3First},
 			in:    multi(traceID, spanID, sampled, "tracestate: vendor=1"),
-			want:  multi(traceID, span2, sampled, "tracestate: vendor=1"),
-			alone: multi(traceID, span2, sampled),
+			want:  child(traceID, span2, sampled),
 			spans: below,
 		},
 		{
-			name:  "W3C that is believed first and absent leaves B3 the only format",
+			name:  "W3C that is believed first and did not come is written all the same",
 			hop:   hop{sampling: always, propagator: w3cFirst},
 			in:    multi(traceID, spanID, sampled),
-			want:  multi(traceID, span2, sampled),
+			want:  child(traceID, span2, sampled),
 			spans: below,
 		},
 		{
@@ -327,23 +345,23 @@ func TestASampledSpanIsTheParentOfTheCallInTheFormatsThatCame(t *testing.T) {
 	})
 }
 
-func TestANewTraceIsWrittenInOneFormatWhereNoneCame(t *testing.T) {
+func TestANewTraceIsWrittenInBothFormats(t *testing.T) {
 	root := []string{"server 1 below nothing", "client 2 below server 1"}
 	check(t, []row{
 		{
-			name: "B3 is the first of the zero value",
+			name: "the zero value",
 			hop:  hop{sampling: always, propagator: b3First},
-			want: multi(newTrace1, span2, sampled), spans: root,
+			want: child(newTrace1, span2, sampled), spans: root,
 		},
 		{
-			name: "a request ID is not a format",
+			name: "a request ID is no trace",
 			hop:  hop{sampling: always, propagator: b3First},
-			in:   []string{requestID, otSpan}, want: multi(newTrace1, span2, sampled, requestID, otSpan), spans: root,
+			in:   []string{requestID, otSpan}, want: child(newTrace1, span2, sampled, requestID, otSpan), spans: root,
 		},
 		{
-			name: "W3C where it is the first",
+			name: "W3C where it is believed first",
 			hop:  hop{sampling: always, propagator: w3cFirst},
-			want: []string{"traceparent: 00-" + newTrace1 + "-" + span2 + "-01"}, spans: root,
+			want: child(newTrace1, span2, sampled), spans: root,
 		},
 		{
 			name: "nothing where neither is in the list",
@@ -353,22 +371,22 @@ func TestANewTraceIsWrittenInOneFormatWhereNoneCame(t *testing.T) {
 		{
 			name: "a span that is not sampled says so",
 			hop:  hop{sampling: never, propagator: b3First},
-			want: multi(newTrace1, span2, deny),
+			want: child(newTrace1, span2, deny),
 		},
 		{
 			name: "a span that is recorded only says that it is not sampled",
 			hop:  hop{sampling: recording, propagator: w3cFirst},
-			want: []string{"traceparent: 00-" + newTrace1 + "-" + span2 + "-00"},
+			want: child(newTrace1, span2, deny),
 		},
 		{
-			name: "a trace of malformed IDs is replaced, in its format",
+			name: "a trace of malformed IDs is replaced",
 			hop:  hop{sampling: always, propagator: b3First},
-			in:   multi("x", spanID, "x-b3-parentspanid: "+parentID), want: multi(newTrace1, span2, sampled), spans: root,
+			in:   multi("x", spanID, "x-b3-parentspanid: "+parentID), want: child(newTrace1, span2, sampled), spans: root,
 		},
 		{
 			name: "a trace of malformed IDs is replaced by a span that is not sampled too",
 			hop:  hop{sampling: never, propagator: b3First},
-			in:   multi("x", spanID, "x-b3-parentspanid: "+parentID), want: multi(newTrace1, span2, deny),
+			in:   multi("x", spanID, "x-b3-parentspanid: "+parentID), want: child(newTrace1, span2, deny),
 		},
 		{
 			name: "malformed IDs are no trace to join, and only Transport relays them",
@@ -378,18 +396,18 @@ func TestANewTraceIsWrittenInOneFormatWhereNoneCame(t *testing.T) {
 		{
 			name: "a repeated trace ID is no parent",
 			hop:  hop{sampling: always, propagator: b3First},
-			in:   multi(traceID, spanID, "x-b3-traceid: "+otherTrace), want: multi(newTrace1, span2, sampled), spans: root,
+			in:   multi(traceID, spanID, "x-b3-traceid: "+otherTrace), want: child(newTrace1, span2, sampled), spans: root,
 		},
 		{
 			name: "a repeated traceparent is no parent",
 			hop:  hop{sampling: always, propagator: b3First},
 			in:   []string{traceparent, otherTraceparent, "tracestate: vendor=1"},
-			want: []string{"traceparent: 00-" + newTrace1 + "-" + span2 + "-01"}, spans: root,
+			want: child(newTrace1, span2, sampled), spans: root,
 		},
 		{
 			name: "a call outside any request starts a trace of its own",
 			hop:  hop{sampling: always, propagator: b3First, handle: func(context.Context) context.Context { return context.Background() }},
-			in:   walkthrough(), want: multi(newTrace1, span2, sampled),
+			in:   walkthrough(), want: child(newTrace1, span2, sampled),
 			spans: []string{"server 1 below inbound", "client 2 below nothing"},
 		},
 		{
@@ -403,9 +421,9 @@ func TestANewTraceIsWrittenInOneFormatWhereNoneCame(t *testing.T) {
 func TestSamplingAloneTravelsUnlessASpanIsSampledHere(t *testing.T) {
 	root := []string{"server 1 below nothing", "client 2 below server 1"}
 	for _, in := range []string{sampled, deny, debug, "b3: 1", "b3: 0", "b3: d"} {
-		want := multi(newTrace1, span2, sampled)
+		want := child(newTrace1, span2, sampled)
 		if in[0] == 'b' {
-			want = []string{"b3: " + newTrace1 + "-" + span2 + "-1"}
+			want = childInOne(newTrace1, span2, "1")
 		}
 		check(t, []row{
 			{name: in + " and roots dropped", hop: hop{sampling: parentElse0, propagator: b3First}, in: []string{in}, want: []string{in}},
@@ -426,18 +444,18 @@ func TestADecisionIsRelayedBesideAParentThatAnotherPropagatorFound(t *testing.T)
 }
 
 func TestTheEncodingIsThatOfSpansStartedHere(t *testing.T) {
-	single, both := []string{"b3: " + traceID + "-" + span2 + "-1"}, multi(traceID, span2, sampled, "b3: "+traceID+"-"+span2+"-1")
+	one, both := childInOne(traceID, span2, "1"), child(traceID, span2, sampled, "b3: "+traceID+"-"+span2+"-1")
 	encoding := func(e b3.Encoding) hop {
 		return hop{sampling: always, propagator: otelprop.Propagator{Encoding: e}}
 	}
 	check(t, []row{
 		{
 			name: "several headers came and one goes out, with nothing stale beside it",
-			hop:  encoding(b3.B3SingleHeader), in: walkthrough(), want: lines(requestID, otSpan, single), spans: below,
+			hop:  encoding(b3.B3SingleHeader), in: walkthrough(), want: lines(requestID, otSpan, one), spans: below,
 		},
 		{
 			name: "one header came and several go out",
-			hop:  encoding(b3.B3MultipleHeader), in: []string{"b3: " + traceID + "-" + spanID + "-1"}, want: multi(traceID, span2, sampled), spans: below,
+			hop:  encoding(b3.B3MultipleHeader), in: []string{"b3: " + traceID + "-" + spanID + "-1"}, want: child(traceID, span2, sampled), spans: below,
 		},
 		{
 			name: "one header came and both go out",
@@ -445,25 +463,25 @@ func TestTheEncodingIsThatOfSpansStartedHere(t *testing.T) {
 		},
 		{
 			name: "both came and one goes out",
-			hop:  encoding(b3.B3SingleHeader), in: inbound["B3 in both forms"], want: single, spans: below,
+			hop:  encoding(b3.B3SingleHeader), in: inbound["B3 in both forms"], want: one, spans: below,
 		},
 		{
 			name: "a debug request changes its form",
-			hop:  encoding(b3.B3SingleHeader), in: multi(shortID, spanID, debug), want: []string{"b3: " + shortID + "-" + span2 + "-d"}, spans: below,
+			hop:  encoding(b3.B3SingleHeader), in: multi(shortID, spanID, debug), want: childInOne(shortID, span2, "d"), spans: below,
 		},
 		{
 			name: "nothing came",
-			hop:  encoding(b3.B3SingleHeader), want: []string{"b3: " + newTrace1 + "-" + span2 + "-1"},
+			hop:  encoding(b3.B3SingleHeader), want: childInOne(newTrace1, span2, "1"),
 			spans: []string{"server 1 below nothing", "client 2 below server 1"},
 		},
 		{
 			name: "W3C came, which is not B3",
-			hop:  encoding(b3.B3SingleHeader), in: []string{traceparent}, want: []string{"traceparent: 00-" + traceID + "-" + span2 + "-01"}, spans: below,
+			hop:  encoding(b3.B3SingleHeader), in: []string{traceparent}, want: one, spans: below,
 		},
 		{
 			name: "W3C came beside B3",
 			hop:  encoding(b3.B3SingleHeader), in: multi(traceID, spanID, sampled, traceparent),
-			want: lines(single, "traceparent: 00-"+traceID+"-"+span2+"-01"), spans: below,
+			want: one, spans: below,
 		},
 	})
 }
@@ -474,8 +492,8 @@ func TestASpanPutIntoAnotherTraceOnPurposeIsTheParentThere(t *testing.T) {
 	private := []otelhttp.Option{otelhttp.WithPublicEndpointFn(func(*http.Request) bool { return false })}
 	root := []string{"server 1 below nothing", "client 2 below server 1"}
 	in := multi(shortID, spanID, "x-b3-parentspanid: "+parentID, debug, requestID, otSpan, "traceparent: 00-0000000000000000"+shortID+"-"+spanID+"-01", "tracestate: vendor=1")
-	fresh := func(traceID, decision, flags string) []string {
-		return multi(traceID, span2, decision, requestID, otSpan, "traceparent: 00-"+traceID+"-"+span2+"-"+flags)
+	fresh := func(traceID, decision string) []string {
+		return child(traceID, span2, decision, requestID, otSpan)
 	}
 	var rows []row
 	for name, options := range map[string][]otelhttp.Option{"WithNewRoot": newRoot, "WithPublicEndpointFn": public} {
@@ -483,17 +501,17 @@ func TestASpanPutIntoAnotherTraceOnPurposeIsTheParentThere(t *testing.T) {
 			row{
 				name: name + ": the server's span, sampled, leaves debug, 16 digits and the state behind",
 				hop:  hop{sampling: always, propagator: b3First, server: options}, in: in,
-				want: fresh(newTrace1, sampled, "01"), spans: root,
+				want: fresh(newTrace1, sampled), spans: root,
 			},
 			row{
 				name: name + ": the server's span, not sampled",
 				hop:  hop{sampling: never, propagator: b3First, server: options}, in: in,
-				want: fresh(newTrace1, deny, "00"),
+				want: fresh(newTrace1, deny),
 			},
 			row{
 				name: name + ": the server's span, in one header",
 				hop:  hop{sampling: always, propagator: b3First, server: options}, in: inbound["B3 in one header, a debug request"],
-				want: []string{"b3: " + newTrace1 + "-" + span2 + "-1"}, spans: root,
+				want: childInOne(newTrace1, span2, "1"), spans: root,
 			},
 			row{
 				name: name + ": the server's span, with Relay outside",
@@ -501,7 +519,7 @@ func TestASpanPutIntoAnotherTraceOnPurposeIsTheParentThere(t *testing.T) {
 					sampling: never, propagator: b3First, server: options,
 					relay: middleware.Relay(propagation.Istio()),
 				},
-				in: in, want: fresh(newTrace1, deny, "00"),
+				in: in, want: fresh(newTrace1, deny),
 			},
 			row{
 				name: name + ": the server's span, with Relay inside",
@@ -509,7 +527,7 @@ func TestASpanPutIntoAnotherTraceOnPurposeIsTheParentThere(t *testing.T) {
 					sampling: never, propagator: b3First, server: options,
 					inside: middleware.Relay(propagation.Istio().With(propagation.Custom("end-user"))),
 				},
-				in: in, want: fresh(newTrace1, deny, "00"),
+				in: in, want: fresh(newTrace1, deny),
 			},
 			row{
 				name: name + ": without an SDK there is no other trace",
@@ -520,12 +538,12 @@ func TestASpanPutIntoAnotherTraceOnPurposeIsTheParentThere(t *testing.T) {
 	check(t, append(rows,
 		row{
 			name: "the client's span, sampled",
-			hop:  hop{sampling: always, propagator: b3First, client: newRoot}, in: in, want: fresh(newTrace1, sampled, "01"),
+			hop:  hop{sampling: always, propagator: b3First, client: newRoot}, in: in, want: fresh(newTrace1, sampled),
 			spans: []string{"server 1 below inbound", "client 2 below nothing"},
 		},
 		row{
 			name: "the client's span, not sampled",
-			hop:  hop{sampling: never, propagator: b3First, client: newRoot}, in: in, want: fresh(newTrace1, deny, "00"),
+			hop:  hop{sampling: never, propagator: b3First, client: newRoot}, in: in, want: fresh(newTrace1, deny),
 		},
 		row{
 			name: "the client's span, without an SDK",
@@ -533,12 +551,12 @@ func TestASpanPutIntoAnotherTraceOnPurposeIsTheParentThere(t *testing.T) {
 		},
 		row{
 			name: "both spans, each in a trace of its own",
-			hop:  hop{sampling: always, propagator: b3First, server: newRoot, client: newRoot}, in: in, want: fresh(newTrace2, sampled, "01"),
+			hop:  hop{sampling: always, propagator: b3First, server: newRoot, client: newRoot}, in: in, want: fresh(newTrace2, sampled),
 			spans: []string{"server 1 below nothing", "client 2 below nothing"},
 		},
 		row{
 			name: "an endpoint that is not public joins the trace",
-			hop:  hop{sampling: always, propagator: b3First, server: private}, in: multi(traceID, spanID, sampled), want: multi(traceID, span2, sampled), spans: below,
+			hop:  hop{sampling: always, propagator: b3First, server: private}, in: multi(traceID, spanID, sampled), want: child(traceID, span2, sampled), spans: below,
 		},
 		row{
 			name: "an endpoint that is not public relays what is not sampled",
@@ -563,17 +581,17 @@ func TestHeadersOfTheCallersOwnAreNotMixedWithOthers(t *testing.T) {
 		{
 			name: "a request ID of the caller's own stays beside a sampled span",
 			hop:  hop{sampling: always, propagator: b3First, own: []string{"x-request-id: mine"}}, in: walkthrough(),
-			want: lines("x-request-id: mine", otSpan, multi(traceID, span2, sampled)), spans: below,
+			want: lines("x-request-id: mine", otSpan, child(traceID, span2, sampled)), spans: below,
 		},
 		{
 			name: "a sampled span replaces all of its family, as otelhttp always does",
 			hop:  hop{sampling: always, propagator: b3First, own: append(own, "x-b3-parentspanid: "+parentID, "b3: 0")}, in: walkthrough(),
-			want: lines(requestID, otSpan, multi(traceID, span2, sampled)), spans: below,
+			want: lines(requestID, otSpan, child(traceID, span2, sampled)), spans: below,
 		},
 		{
 			name: "headers that are not the trace's are left alone",
 			hop:  hop{sampling: always, propagator: b3First, own: []string{"accept: text/plain", "end-user: me"}}, in: walkthrough(),
-			want: lines("accept: text/plain", "end-user: me", requestID, otSpan, multi(traceID, span2, sampled)), spans: below,
+			want: lines("accept: text/plain", "end-user: me", requestID, otSpan, child(traceID, span2, sampled)), spans: below,
 		},
 	})
 }
@@ -591,20 +609,20 @@ func TestNestedInstrumentationSendsTheInnermostSpan(t *testing.T) {
 		{
 			name: "a client's transport twice",
 			hop:  hop{sampling: always, propagator: b3First, nested: [2]bool{false, true}}, in: walkthrough(),
-			want:  lines(requestID, otSpan, multi(traceID, span3, sampled)),
+			want:  lines(requestID, otSpan, child(traceID, span3, sampled)),
 			spans: []string{"server 1 below inbound", "client 2 below server 1", "client 3 below client 2"},
 		},
 		{
 			name: "a client's transport twice, and an Encoding",
 			hop:  hop{sampling: always, propagator: otelprop.Propagator{Encoding: b3.B3SingleHeader}, nested: [2]bool{false, true}},
-			in:   walkthrough(), want: lines(requestID, otSpan, "b3: "+traceID+"-"+span3+"-1"),
+			in:   walkthrough(), want: lines(requestID, otSpan, childInOne(traceID, span3, "1")),
 			spans: []string{"server 1 below inbound", "client 2 below server 1", "client 3 below client 2"},
 		},
 		{
 			// Both read the same headers, as with any propagator.
 			name: "a server's handler twice",
 			hop:  hop{sampling: always, propagator: b3First, nested: [2]bool{true, false}}, in: walkthrough(),
-			want:  lines(requestID, otSpan, multi(traceID, span3, sampled)),
+			want:  lines(requestID, otSpan, child(traceID, span3, sampled)),
 			spans: []string{"server 1 below inbound", "server 2 below inbound", "client 3 below server 2"},
 		},
 		{
@@ -624,7 +642,7 @@ func TestNestedInstrumentationSendsTheInnermostSpan(t *testing.T) {
 			return instrument(&middleware.Transport{Base: instrument(base)})
 		}}
 		got, spans := hop{sampling: always, propagator: b3First}.run(t, between, walkthrough())
-		assert.Equal(t, headers(lines(requestID, otSpan, multi(traceID, span3, sampled))...), got)
+		assert.Equal(t, headers(lines(requestID, otSpan, child(traceID, span3, sampled))...), got)
 		assert.Equal(t, []string{"server 1 below inbound", "client 2 below server 1", "client 3 below client 2"}, spans)
 		got, _ = hop{sampling: never, propagator: b3First}.run(t, between, walkthrough())
 		assert.Equal(t, headers(walkthrough()...), got)
@@ -636,7 +654,7 @@ func TestNestedInstrumentationSendsTheInnermostSpan(t *testing.T) {
 			return instrument(otelhttp.NewTransport(base, otelhttp.WithTracerProvider(dropped), otelhttp.WithPropagators(b3First)))
 		}}
 		got, spans := hop{sampling: always, propagator: b3First}.run(t, between, walkthrough())
-		assert.Equal(t, headers(lines(requestID, otSpan, multi(traceID, span2, sampled))...), got)
+		assert.Equal(t, headers(lines(requestID, otSpan, child(traceID, span2, sampled))...), got)
 		assert.Equal(t, below, spans)
 	})
 }
@@ -658,7 +676,7 @@ func TestAFilteredRequestIsRelayedByRelayOutsideAndTransportInside(t *testing.T)
 		{
 			name: "the request is filtered, and the call starts a trace of its own that is exported",
 			hop:  hop{sampling: always, propagator: b3First, server: filtered, relay: relay}, in: in,
-			want:  lines(requestID, otSpan, multi(newTrace1, span1, sampled)),
+			want:  lines(requestID, otSpan, child(newTrace1, span1, sampled)),
 			spans: []string{"client 1 below nothing"},
 		},
 	}
@@ -731,8 +749,8 @@ func TestWhatRelayKeepsOutsideANarrowerPropagatorReachesTransport(t *testing.T) 
 				sampling: always, propagator: b3First,
 				relay: middleware.Relay(propagation.Istio().With(propagation.Custom("end-user"))),
 			},
-			in: in, want: lines(requestID, otSpan, endUser, multi(traceID, span2, sampled)),
-			alone: lines(requestID, otSpan, multi(traceID, span2, sampled)), spans: below,
+			in: in, want: lines(requestID, otSpan, endUser, child(traceID, span2, sampled)),
+			alone: lines(requestID, otSpan, child(traceID, span2, sampled)), spans: below,
 		},
 		{
 			name: "B3 alone, sampled, leaves W3C its own trace",
@@ -759,7 +777,7 @@ func TestAStrangersTraceEndsAtAnEdgeOutsideOtelhttp(t *testing.T) {
 		{
 			name: "a sampled span starts a trace of its own",
 			hop:  hop{sampling: always, propagator: composed, relay: stranger}, in: in,
-			want: multi(newTrace1, span2, sampled), spans: []string{"server 1 below nothing", "client 2 below server 1"},
+			want: child(newTrace1, span2, sampled), spans: []string{"server 1 below nothing", "client 2 below server 1"},
 		},
 		{
 			name: "without an SDK nothing is left to relay",
@@ -774,7 +792,7 @@ func TestAStrangersTraceEndsAtAnEdgeOutsideOtelhttp(t *testing.T) {
 
 func TestBaggageGoesBesideTheTrace(t *testing.T) {
 	in := append(walkthrough(), baggageHeader)
-	exported := lines(requestID, otSpan, baggageHeader, multi(traceID, span2, sampled))
+	exported := lines(requestID, otSpan, baggageHeader, child(traceID, span2, sampled))
 	change := func(ctx context.Context) context.Context {
 		member, err := baggage.NewMember("tenant", "green")
 		if err != nil {
@@ -809,7 +827,7 @@ func TestBaggageGoesBesideTheTrace(t *testing.T) {
 			rows = append(rows, row{
 				name: name + ", changed on the way",
 				hop:  hop{sampling: always, propagator: p, handle: change, relay: middleware.Relay(propagation.Istio().With(propagation.Baggage))},
-				in:   in, want: lines(requestID, otSpan, "baggage: tenant=green", multi(traceID, span2, sampled)), spans: below,
+				in:   in, want: lines(requestID, otSpan, "baggage: tenant=green", child(traceID, span2, sampled)), spans: below,
 			})
 		}
 	}
@@ -817,7 +835,7 @@ func TestBaggageGoesBesideTheTrace(t *testing.T) {
 		row{
 			name: "Families relay baggage byte for byte",
 			hop:  hop{sampling: always, propagator: withBaggage}, in: append(walkthrough(), "baggage: a=1 ;p , b=%20", "baggage: not baggage"),
-			want: lines(requestID, otSpan, "baggage: a=1 ;p , b=%20", "baggage: not baggage", multi(traceID, span2, sampled)), spans: below,
+			want: lines(requestID, otSpan, "baggage: a=1 ;p , b=%20", "baggage: not baggage", child(traceID, span2, sampled)), spans: below,
 		},
 		row{
 			name: "baggage is not relayed unasked",
@@ -846,8 +864,8 @@ func TestEveryHopOfARedirectHasASpanOfItsOwnAndTheSameTrace(t *testing.T) {
 					assert.Empty(t, exporter.GetSpans())
 					return
 				}
-				assert.Equal(t, headers(lines(requestID, otSpan, multi(traceID, span2, sampled))...), <-first.arrived)
-				assert.Equal(t, headers(lines(requestID, otSpan, multi(traceID, span3, sampled))...), <-last.arrived)
+				assert.Equal(t, headers(lines(requestID, otSpan, child(traceID, span2, sampled))...), <-first.arrived)
+				assert.Equal(t, headers(lines(requestID, otSpan, child(traceID, span3, sampled))...), <-last.arrived)
 				assert.Equal(t, []string{"server 1 below inbound", "client 2 below server 1", "client 3 below server 1"}, tree(exporter.GetSpans()))
 			})
 		}
@@ -877,8 +895,12 @@ func TestACustomHeaderStaysInsideOverARedirect(t *testing.T) {
 			request(t, serve(t, h.service(t, order, provider, from)), append(walkthrough(), endUser))
 			require.Len(t, first.arrived, 1)
 			require.Len(t, last.arrived, 1)
-			assert.Equal(t, headers(lines(requestID, otSpan, endUser, multi(traceID, span2, sampled))...), <-first.arrived)
-			assert.Equal(t, headers(lines(requestID, otSpan, multi(traceID, span3, sampled))...), <-last.arrived)
+			assert.Equal(t, headers(lines(requestID, otSpan, endUser, child(traceID, span2, sampled))...), <-first.arrived)
+			outside := child(traceID, span3, sampled)
+			if !inner { // the propagator knows no Match, and Transport has gone before
+				outside = lines(requestID, otSpan, outside)
+			}
+			assert.Equal(t, headers(outside...), <-last.arrived)
 		})
 	}
 }
@@ -896,15 +918,15 @@ func TestWorkThatOutlivesTheRequestKeepsItsHeaders(t *testing.T) {
 	}{
 		{"WithoutCancel without an SDK", noSDK, context.WithoutCancel, walkthrough(), walkthrough(), nil},
 		{"WithoutCancel and nothing sampled", never, context.WithoutCancel, walkthrough(), walkthrough(), nil},
-		{"WithoutCancel and all sampled", always, context.WithoutCancel, walkthrough(), lines(requestID, otSpan, multi(traceID, span2, sampled)), below},
+		{"WithoutCancel and all sampled", always, context.WithoutCancel, walkthrough(), lines(requestID, otSpan, child(traceID, span2, sampled)), below},
 		{"NewContext without an SDK", noSDK, detached, walkthrough(), walkthrough(), nil},
 		{"NewContext with a no-op SDK", noopSDK, detached, walkthrough(), walkthrough(), nil},
 		{"NewContext and nothing sampled", never, detached, walkthrough(), walkthrough(), nil},
 		{"NewContext and spans recorded only", recording, detached, walkthrough(), walkthrough(), nil},
 		{"NewContext and nothing sampled, a decision alone", never, detached, []string{sampled}, []string{sampled}, nil},
 		{
-			"NewContext and all sampled", always, detached, walkthrough(), lines(requestID, otSpan, multi(traceID, span2, sampled)),
-			[]string{"server 1 below inbound", "client 2 below inbound"},
+			"NewContext, which knows no parent, and all sampled", always, detached, walkthrough(), lines(requestID, otSpan, child(newTrace1, span2, sampled)),
+			[]string{"server 1 below inbound", "client 2 below nothing"},
 		},
 	} {
 		for _, order := range append([]stack{alone}, stacked...) {
@@ -959,14 +981,17 @@ func TestMessagesCarryLowerCaseNamesAndFirstValues(t *testing.T) {
 		{
 			"a sampled span's", always, b3First,
 			map[string]string{"x-request-id": "r", "x-b3-traceid": shortID, "x-b3-spanid": spanID, "x-b3-parentspanid": parentID, "x-b3-flags": "1"},
-			map[string]string{"x-request-id": "r", "x-b3-traceid": shortID, "x-b3-spanid": span1, "x-b3-flags": "1"},
+			map[string]string{"x-request-id": "r", "x-b3-traceid": shortID, "x-b3-spanid": span1, "x-b3-flags": "1", "traceparent": "00-0000000000000000" + shortID + "-" + span1 + "-01"},
 		},
 		{
 			"a sampled span's in W3C", always, b3First,
 			map[string]string{"traceparent": "00-" + traceID + "-" + spanID + "-01", "tracestate": "vendor=1"},
-			map[string]string{"traceparent": "00-" + traceID + "-" + span1 + "-01", "tracestate": "vendor=1"},
+			map[string]string{"x-b3-traceid": traceID, "x-b3-spanid": span1, "x-b3-sampled": "1", "traceparent": "00-" + traceID + "-" + span1 + "-01", "tracestate": "vendor=1"},
 		},
-		{"a new trace's", always, w3cFirst, map[string]string{}, map[string]string{"traceparent": "00-" + newTrace1 + "-" + span1 + "-01"}},
+		{
+			"a new trace's", always, w3cFirst, map[string]string{},
+			map[string]string{"x-b3-traceid": newTrace1, "x-b3-spanid": span1, "x-b3-sampled": "1", "traceparent": "00-" + newTrace1 + "-" + span1 + "-01"},
+		},
 		{"a decision alone", never, b3First, map[string]string{"x-b3-sampled": "0"}, map[string]string{"x-b3-sampled": "0"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -988,7 +1013,7 @@ func TestMessagesCarryLowerCaseNamesAndFirstValues(t *testing.T) {
 			sampling sampling
 			want     otelpropagation.MapCarrier
 		}{
-			{always, otelpropagation.MapCarrier{"x-request-id": "mine", "x-b3-traceid": traceID, "x-b3-spanid": span1, "x-b3-sampled": "1"}},
+			{always, otelpropagation.MapCarrier{"x-request-id": "mine", "x-b3-traceid": traceID, "x-b3-spanid": span1, "x-b3-sampled": "1", "traceparent": "00-" + traceID + "-" + span1 + "-01"}},
 			{never, otelpropagation.MapCarrier{"x-request-id": "mine", "x-b3-traceid": otherTrace, "x-b3-spanid": otherSpan}},
 			{noSDK, otelpropagation.MapCarrier{"x-request-id": "mine", "x-b3-traceid": otherTrace, "x-b3-spanid": otherSpan}},
 		} {

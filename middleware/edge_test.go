@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -20,7 +22,7 @@ func known(t *testing.T) []string {
 	t.Helper()
 	readme, err := os.ReadFile("../README.md")
 	require.NoError(t, err)
-	_, table, ok := strings.Cut(string(readme), "## What is relayed")
+	_, table, ok := strings.Cut(string(readme), "## Where headers go")
 	require.True(t, ok)
 	table, _, _ = strings.Cut(table, "`Custom(")
 	var names []string
@@ -55,19 +57,19 @@ func TestEdgeDropsTheTraceHeadersOfStrangers(t *testing.T) {
 	families := propagation.Of(propagation.Custom("end-user"))
 	in := http.Header{"accept": {"text/html"}, "END-USER": {"admin"}}
 	for _, name := range append(known(t), "x-envoy-force-trace", "x-client-trace-id", "jaeger-debug-id", "jaeger-baggage",
-		"uberctx-user", "ot-tracer-traceid", "OT-Baggage-user", "elastic-apm-traceparent") {
+		"uberctx-user", "ot-tracer-traceid", "OT-Baggage-user", "elastic-apm-traceparent", "x_b3_sampled", "X-B3_Traceid", "end_user") {
 		in[name] = []string{"1", "2"}
 	}
 
 	stranger := func(*http.Request) bool { return false }
-	friend := func(r *http.Request) bool { return strings.HasPrefix(r.RemoteAddr, "127.0.0.1:") }
 	for name, row := range map[string]struct {
-		accept  func(*http.Request) bool
+		accept  middleware.Peer
 		dropped bool
 	}{
 		"accept that is nil vouches for nobody": {nil, true},
 		"a stranger's headers are dropped":      {stranger, true},
-		"a friend's are kept":                   {friend, false},
+		"a friend's are kept":                   {middleware.Peers("10.0.0.0/8", "127.0.0.1"), false},
+		"Peers() believes nobody":               {middleware.Peers(), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			seen := serveOverTCP(t, middleware.Edge(families, row.accept), in.Clone())
@@ -114,4 +116,69 @@ func TestEdgeLeavesTheCallersRequestAlone(t *testing.T) {
 		assert.Zero(t, testing.AllocsPerRun(100, func() { h.ServeHTTP(w, r) }))
 		assert.Same(t, r, got)
 	})
+}
+
+func TestEdgeMakesAStrangerOfTheRequestAltogether(t *testing.T) {
+	families := propagation.Istio()
+	inside := func(next http.Handler) http.Handler {
+		return middleware.Relay(families)(middleware.Edge(families, nil)(next))
+	}
+	seen := serveOverTCP(t, inside, http.Header{"X-Request-Id": {"r"}, "B3": {"1"}})
+	assert.Empty(t, seen.Header.Get("b3"))
+	for name := range propagation.FromContext(seen.Context()).All() {
+		t.Errorf("%s is relayed", name)
+	}
+}
+
+func TestPeersJudgesByTheAddressOfTheConnection(t *testing.T) {
+	peers := middleware.Peers("10.1.0.0/16", "192.168.1.1", "fd00::/8", "::ffff:172.16.0.1")
+	for addr, want := range map[string]bool{
+		"10.1.2.3:4567": true, "192.168.1.1:1": true, "[fd12::1]:80": true, "[fd12::1%eth0]:80": true, "[::ffff:10.1.2.3]:80": true, "172.16.0.1:1": true,
+		"10.2.0.1:1": false, "192.168.1.2:1": false, "[fe80::1]:80": false, "": false, "@": false, "10.1.2.3": false, "host:80": false,
+	} {
+		assert.Equal(t, want, peers(&http.Request{RemoteAddr: addr, Host: "10.1.2.3", Header: http.Header{"X-Forwarded-For": {"10.1.2.3"}}}), addr)
+	}
+	for _, prefix := range []string{"", "localhost", "10.0.0.0/33", "10.0.0.1:80", "::ffff:10.0.0.0/104", "fe80::1%eth0"} {
+		assert.Panics(t, func() { middleware.Peers(prefix) }, prefix)
+	}
+}
+
+// Whom to believe and where headers may go are told apart by the compiler.
+func TestADestinationIsNoPeer(t *testing.T) {
+	for snippet, want := range map[string]string{
+		`middleware.Edge(propagation.Istio(), middleware.Internal())`:                              "cannot use middleware.Internal()",
+		`middleware.Edge(propagation.Istio(), middleware.Hosts("reviews"))`:                        "cannot use middleware.Hosts",
+		`(&middleware.Transport{Match: middleware.Peers("10.0.0.0/8")}).CloseIdleConnections()`:    "cannot use middleware.Peers",
+		`middleware.Edge(propagation.Istio(), middleware.Peers("10.0.0.0/8"))`:                     "",
+		`middleware.Edge(propagation.Istio(), func(r *http.Request) bool { return r.TLS != nil })`: "",
+		`(&middleware.Transport{Match: middleware.Internal()}).CloseIdleConnections()`:             "",
+	} {
+		t.Run(snippet, func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(t.TempDir(), "snippet.go")
+			require.NoError(t, os.WriteFile(file, []byte(`package main
+
+import (
+	"net/http"
+
+	"github.com/tracebaton/tracebaton/middleware"
+	"github.com/tracebaton/tracebaton/propagation"
+)
+
+var (
+	_ http.Handler
+	_ propagation.Families
+)
+
+func main() { `+snippet+` }
+`), 0o600))
+			out, err := exec.Command("go", "vet", file).CombinedOutput()
+			if want == "" {
+				require.NoError(t, err, string(out))
+			} else {
+				require.Error(t, err)
+				require.Contains(t, string(out), want)
+			}
+		})
+	}
 }

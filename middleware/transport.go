@@ -45,7 +45,8 @@ type Transport struct {
 	//
 	// Where it says no, the request leaves without what came in: a header that
 	// has the values of the context's, as a reverse proxy copies them, is taken
-	// out. Other values are the caller's, and stay.
+	// out. Other values are the caller's, and stay, as x-b3-* of another span
+	// do, even where their trace ID is the one that came in.
 	Match Destination
 }
 
@@ -68,8 +69,14 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 // of h's.
 func withdraw(r *http.Request, h propagation.Headers) *http.Request {
 	out := r
-	for key, values := range r.Header {
-		if h.Get(key) != "" && slices.Equal(values, h.Values(key)) {
+	cameIn := func(key string) bool {
+		return h.Get(key) != "" && slices.Equal(slices.DeleteFunc(slices.Clone(r.Header[key]), blank), h.Values(key))
+	}
+	// A span that was started here has the trace ID that came in: without it,
+	// the rest of x-b3-* names no span.
+	ownSpan := len(r.Header["X-B3-Spanid"]) > 0 && !cameIn("X-B3-Spanid")
+	for key := range r.Header {
+		if cameIn(key) && (!ownSpan || !strings.HasPrefix(key, "X-B3-")) {
 			out = without(r, out, key)
 		}
 	}
@@ -81,12 +88,14 @@ func withdraw(r *http.Request, h propagation.Headers) *http.Request {
 func withoutEmpty(r *http.Request) *http.Request {
 	out := r
 	for key, values := range r.Header {
-		if traceHeaders[key] && strings.Trim(strings.Join(values, ""), " \t") == "" {
+		if traceHeaders[key] && blank(strings.Join(values, "")) {
 			out = without(r, out, key)
 		}
 	}
 	return out
 }
+
+func blank(value string) bool { return strings.Trim(value, " \t") == "" }
 
 // without returns out without the header, and makes a copy where out is still
 // r.

@@ -73,7 +73,7 @@ func TestTheCallersRequestIsNeverModified(t *testing.T) {
 			assert.Zero(t, testing.AllocsPerRun(100, func() { call(r) }))
 		})
 	}
-	t.Run("where Match says no the very same request is sent", func(t *testing.T) {
+	t.Run("where Match says no and nothing came along the very same request is sent", func(t *testing.T) {
 		transport.Match = func(*http.Request) bool { return false }
 		r := request(serving(walkthrough()), t, "http://httpbin/")
 		call(r)

@@ -12,10 +12,15 @@
 // travels in the context and is written to the outgoing request byte for byte.
 //
 // Most services need only package middleware, which does all of this for
-// net/http. A service that makes spans of its own with OpenTelemetry sets a
-// [Propagator] instead:
+// net/http, or middleware/grpcrelay, which does it for gRPC. A service that makes
+// spans of its own with OpenTelemetry sets the propagator of package otelprop
+// instead:
 //
 //	otel.SetTextMapPropagator(otelprop.Propagator{})
+//
+// Other carriers are written with [Headers.All] and read with
+// [Families.Collect], such as the headers of a message, or read with
+// [Families.Receive] where they are asked by name.
 //
 // # Trust
 //
@@ -32,21 +37,19 @@
 //     header of it already, even a nil one, none is added.
 //   - The caller's request is never modified. Where there is nothing to relay,
 //     the very same request is sent, at no allocation.
-//   - A family is dropped, and the others are kept, when net/http would refuse
-//     to send one of its values, or when they exceed 8 KiB together, for which a
-//     repeated header counts in lines; tracestate may be dropped alone. Tracing
-//     never makes a good call fail.
-//   - Every hop of a redirect is judged again by where it leads.
+//   - A family is left out, and the others are kept, when net/http would refuse
+//     to send one of its values, when they exceed 8,192 bytes together, or when
+//     they are more than 64 lines; tracestate may be left out alone.
+//     [Families.Check] tells. Tracing never makes a good call fail.
+//   - Every hop of a redirect is judged again by where it leads. Where the
+//     headers may not go, nothing that came in leaves.
 //   - Work that outlives the request keeps its headers. Outside any request
 //     there is nothing to relay.
 //   - Headers that must never be relayed panic when the program starts.
 //   - The ResponseWriter and the body pass through untouched.
-//   - With a [Propagator], a sampled span is the parent of what is called;
-//     without one, what came in goes out. What a service does not record is
-//     nobody's parent, debug stays within its trace, a sampling decision
-//     travels alone, and malformed IDs are no parent.
-//
-// One list of families has at most 64 header names.
+//   - What [Headers.Only] leaves out does not travel.
+//   - A snapshot shares no memory that its owner writes again, if it was taken
+//     with [Families.Collect] or [Families.Incoming].
 //
 // [distributed tracing FAQ]: https://istio.io/latest/about/faq/distributed-tracing/
 package propagation

@@ -106,7 +106,7 @@ func (f Families) String() string {
 // [Families.Collect], or the request through [Families.Incoming].
 func (f Families) Extract(h http.Header) Headers {
 	var room [16]field // on the stack
-	return Headers{slices.Clone(f.list().extract(room[:0], ofHeader(h), nil))}
+	return Headers{append([]field(nil), f.list().extract(room[:0], ofHeader(h), nil)...)}
 }
 
 // Collect returns a snapshot of those of the pairs of name and value that

@@ -9,10 +9,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tracebaton/tracebaton/internal/hop"
-	"github.com/tracebaton/tracebaton/internal/wire"
+	"github.com/tracebaton/tracebaton/internal/lab"
 	"github.com/tracebaton/tracebaton/propagation"
 )
 
@@ -23,38 +24,51 @@ SYNOPSIS
     tracebaton check [flags] URL
 
 DESCRIPTION
-    Check calls the URL of a service with trace headers that it makes up, and
-    is the upstream that the service calls in turn. What arrives there it
-    compares with what was sent, header by header, says what is wrong with it,
-    why that breaks traces, and what to do.
+    check calls the URL of a service with trace headers that it makes up, and
+    is the upstream that the service calls in turn. It reads what it sent and
+    what arrives as the next service would: one that reads B3, one that reads
+    W3C, and so on. It says in which formats the trace goes on, what is wrong,
+    why that matters, and what to do.
 
-    {upstream} in the URL stands for the URL of the server that check starts:
+    {upstream} in the URL, in -d and in -H stands for the URL of the server that
+    check starts:
 
         tracebaton check 'http://localhost:8080/fetch?url={upstream}'
+
+    A service that speaks gRPC is called by grpc:// or, with TLS, grpcs://, the
+    method's full name, and its message in JSON; it must have server reflection.
+    {grpc-upstream} stands for the host and port of the upstream, for services
+    that call over gRPC, too:
+
+        tracebaton check grpc://localhost:9090/reviews.Reviews/Get \
+            -d '{"ratings": "{grpc-upstream}"}'
 
     A service that is not told where its upstream is must be set up to call
     check in its place: give check an address with -upstream-addr, and leave
     {upstream} out.
 
-    Check makes up to five requests: with headers of every family and a sampled
-    trace, with the renewed formats alone if others arrived stale, with a trace
-    ID of 64 bits, with a sampling decision alone, and with no trace headers at
-    all.
+    The upstream speaks HTTP/1.1 and HTTP/2 in cleartext, and TLS with
+    -upstream-tls. It answers {} as JSON, or what the call accepts; a call of
+    gRPC gets UNIMPLEMENTED. A service that cannot live with that stops early,
+    and check could not tell: -answer says what to answer.
 
-    A service that makes no spans must pass headers on as they are. One that
-    does puts its own span into those of B3 and W3C; check finds out which from
-    what arrives. It cannot see whether that span reaches a store, nor what
-    happens under load, with redirects, or after the response: package
-    propagation/propagationtest tests that.
+    check makes some twenty requests, among them one with all headers, one that
+    is not sampled, low and high trace IDs, each format alone, decisions without
+    IDs, and no trace headers at all. -v names them and shows what arrived.
+
+    It cannot see whether a span that was made on the way reaches a store, nor
+    what happens under load, with redirects, or after the response: package
+    propagation/propagationtest tests that. docs/check.md has real services as
+    examples, and the mistakes that are made in each language.
 
 OPTIONS
     -families list
         The families that must arrive, by name and separated by commas; all is
-        all of them. Headers of the others are sent too and shown, but nothing
-        is said about them. Default: request-id,b3,w3c,ot, which are those of
-        an Istio mesh. A service that speaks one format only is whole where the
-        sidecars speak it as well: request-id,b3 for Istio's zipkin provider,
-        request-id,w3c for its opentelemetry provider.
+        all of them. Headers of the others are sent too and shown, but no fault
+        is found with them. Default: request-id,b3,w3c. A service that speaks
+        one format is whole where the sidecars speak it as well:
+        request-id,b3 for Istio's zipkin provider, request-id,w3c for its
+        opentelemetry provider.
 
             request-id      x-request-id
             b3              x-b3-traceid, x-b3-spanid, x-b3-parentspanid,
@@ -69,7 +83,8 @@ OPTIONS
             xray            x-amzn-trace-id
             jaeger          uber-trace-id
 
-        Any other name is that of a header of your own, such as end-user.
+        A header of your own is named as it is, such as end-user; one without a
+        dash in its name ends in a colon, such as tenant: here.
 
     -H 'name: value'
         A header to send: one that the service needs, such as a token, or a
@@ -83,6 +98,12 @@ OPTIONS
         The body of the requests. Its type is application/json unless -H says
         otherwise.
 
+    -k
+        Trust any certificate of the service.
+
+    -cacert file
+        Trust the authority whose certificate is in the file, in PEM.
+
     -upstream-addr address
         Where the upstream listens. Default: 127.0.0.1:0, any free port, which
         only this machine can reach.
@@ -91,38 +112,81 @@ OPTIONS
         The URL under which the service reaches the upstream, if that is not
         http:// and the address, such as http://host.docker.internal:9000.
 
+    -upstream-tls file
+        Speak TLS with a certificate made for this run, for the host of
+        -upstream-url, the address and localhost, and write the authority that
+        the service must trust into the file.
+
+    -answer body
+    -answer @file
+    -answer /path=body
+        What the upstream answers, to every call or to those of a path, in which
+        * stands for anything: -answer '/details/*={"id":0}'. May be repeated.
+        For a path that gRPC calls, the body is a message in protobuf's
+        encoding; an empty one is one of zero values.
+
+    -answer-status [/path=]code
+    -answer-header [/path=]'name: value'
+        The status (default: 200; for gRPC its own status, default: 0) and the
+        headers of the answers. May be repeated.
+
+    -expect-calls n
+        How many calls the service makes for a request. With fewer, check could
+        not tell. Default: 1.
+
     -timeout duration
         Time for each request, such as 30s. Default: 10s.
 
+    -format text|json|github
+        How to write the report: for people, as a JSON object with all values
+        whole, or as annotations of a workflow at GitHub (::error). The object
+        has url, verdict (whole, lost, overridden, broken, unknown), headline,
+        reason (if unknown), language, sidecar, readers (family, verdict),
+        probes (name, status, calls; each with its name and headers), and faults
+        and notes (kind, severity, family, probe, call, headers, what, also,
+        rule, why, do, hint).
+
     -json
-        Write a JSON object, with all values whole, in place of the table: url,
-        verdict (whole, broken, unknown), reason (if unknown), probes (name,
-        status, calls, call, headers), faults (kind, probe, headers, what, rule,
-        why, do) and notes. Of several calls, call is the one that most is wrong
-        with.
+        The same as -format json.
+
+    -v
+        Show every request and what arrived, not the first alone.
 
     -h
         Write this text.
 
 VERDICTS
+    The worst of all promised families and all calls is the service's.
+
+    whole       every promised reader sees the trace, with its decision
+    lost        the trace goes on; something beside it does not: the request ID,
+                a member of tracestate or baggage, a header of your own
+    overridden  the trace goes on with another sampling decision
+    broken      a promised reader sees another trace, or none
+
+    In the table of headers:
+
     relayed     as it was sent
-    re-encoded as a child span
+    the same in other words
+                written in another way, and read as it was sent
+    a span of the same trace
                 rewritten by a service, or a sidecar on the way, that makes a
                 span of its own in the trace that was sent
     stale       as it was sent, while another format names a new span: right
                 behind a sidecar, which renews only the format that it speaks
-    lost        not there
-    changed     there with another value
-    invented    there, and not sent
-
-    A request ID is relayed if a sidecar has changed no more of it than its
-    trace reason, the character at index 14.
+    left out    not there, and nobody misses it
+    added       not sent, and nobody minds it
+    lost, changed, invented
+                not there; there with another value; there, and not sent
 
 EXIT STATUS
-    0   whole: what must arrive did
-    1   broken
-    2   could not tell: no answer, the upstream was not called, time was up, or
-        the command was not understood
+    0   whole
+    1   broken, overridden or lost
+    2   could not tell: no answer, an answer of 5xx, the upstream was not
+        called, or less often than expected, time was up, or the command was not
+        understood
+
+    go run makes 1 of every status but 0: build the command to tell them apart.
 
 ENVIRONMENT
     NO_COLOR    if not empty: no colour, which else there is on a terminal
@@ -147,10 +211,12 @@ EXAMPLES
             -upstream-url "http://$POD_IP:9000" \
             'http://flaskapp/fetch_with_trace?url={upstream}'
 
-    One whose upstream is set in its configuration, here to localhost:9000, and
-    is called by nobody else meanwhile:
+    One whose upstreams are set in its configuration, here to localhost:9000,
+    that calls two of them and needs what they answer:
 
-        tracebaton check -upstream-addr :9000 http://localhost:8080/productpage
+        tracebaton check -upstream-addr :9000 -expect-calls 2 \
+            -answer '/details/*={"id":0}' -answer '/reviews/*=@reviews.json' \
+            http://localhost:9080/productpage
 
 SEE ALSO
     tracebaton explain -h
@@ -158,41 +224,33 @@ SEE ALSO
 
 // checkFlags is what check was asked.
 type checkFlags struct {
-	url          string
-	families     propagation.Families
-	method, body string
-	header       http.Header
-	upstreamAddr string
-	upstreamURL  string
-	timeout      time.Duration
-	json         bool
+	url                       string
+	families                  []hop.Family
+	method, body              string
+	header                    http.Header
+	insecure                  bool
+	caCert                    string
+	upstreamAddr, upstreamURL string
+	upstreamTLS               string
+	answers                   lab.Answers
+	expectCalls               int
+	timeout                   time.Duration
+	format                    string
+	verbose                   bool
 }
 
-// checkReport is what check found out. It is what -json writes.
-type checkReport struct {
-	URL     string       `json:"url"`
-	Verdict string       `json:"verdict"`
-	Reason  string       `json:"reason,omitempty"`
-	Probes  []*probe     `json:"probes"`
-	Faults  []checkFault `json:"faults"`
-	Notes   []string     `json:"notes,omitempty"`
-}
-
-type checkFault struct {
-	Kind    hop.Kind `json:"kind"`
-	Probe   string   `json:"probe"`
-	Headers []string `json:"headers"`
-	What    string   `json:"what"`
-	Rule    string   `json:"rule"`
-	Why     string   `json:"why"`
-	Do      string   `json:"do"`
+// traces reports whether a header is one that probes have.
+func (f checkFlags) traces(name string) bool {
+	name = strings.ToLower(name)
+	return slices.Contains(hop.Headers(hop.Known), name) || slices.Contains(hop.Headers(f.families), name)
 }
 
 func runCheck(ctx context.Context, args []string, e env) int {
 	var f checkFlags
 	var families string
+	var json bool
 	fs := flag.NewFlagSet("check", flag.ContinueOnError)
-	fs.StringVar(&families, "families", "request-id,b3,w3c,ot", "")
+	fs.StringVar(&families, "families", "request-id,b3,w3c", "")
 	fs.Func("H", "", func(s string) error {
 		if strings.ContainsFunc(s, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }) {
 			return fmt.Errorf("%q has a control character, which no header can have", s)
@@ -201,51 +259,95 @@ func runCheck(ctx context.Context, args []string, e env) int {
 	})
 	fs.StringVar(&f.method, "X", "", "")
 	fs.StringVar(&f.body, "d", "", "")
+	fs.BoolVar(&f.insecure, "k", false, "")
+	fs.StringVar(&f.caCert, "cacert", "", "")
 	fs.StringVar(&f.upstreamAddr, "upstream-addr", "", "")
 	fs.StringVar(&f.upstreamURL, "upstream-url", "", "")
+	fs.StringVar(&f.upstreamTLS, "upstream-tls", "", "")
+	fs.Func("answer", "", f.answers.Add)
+	fs.Func("answer-status", "", f.answers.AddStatus)
+	fs.Func("answer-header", "", f.answers.AddHeader)
+	fs.IntVar(&f.expectCalls, "expect-calls", 1, "")
 	fs.DurationVar(&f.timeout, "timeout", 10*time.Second, "")
-	fs.BoolVar(&f.json, "json", false, "")
-	if status, ok := parse(fs, args, checkUsage, e); !ok {
+	fs.StringVar(&f.format, "format", "text", "")
+	fs.BoolVar(&json, "json", false, "")
+	fs.BoolVar(&f.verbose, "v", false, "")
+	arguments, status, ok := parseAll(fs, args, checkUsage, e)
+	if !ok {
 		return status
 	}
 	var err error
-	switch f.families, err = parseFamilies(families); {
-	case err != nil:
+	if f.families, err = parseFamilies(families); err != nil {
 		return fail(e, fs, err)
-	case fs.NArg() == 0:
-		return fail(e, fs, errors.New("no URL to check"))
-	case fs.NArg() > 1:
-		return fail(e, fs, fmt.Errorf("%q comes after the URL; flags go before it, and a URL with & or ? into quotes", fs.Arg(1)))
-	case f.timeout <= 0:
-		return fail(e, fs, errors.New("-timeout must be above 0"))
 	}
-	f.url = fs.Arg(0)
-	if !strings.Contains(f.url, "{upstream}") && f.upstreamAddr == "" {
-		return fail(e, fs, errors.New("the URL has no {upstream}, so the service cannot know where to call; "+
-			"if it is set up to call a certain address, have check listen there with -upstream-addr"))
+	if len(arguments) > 0 {
+		f.url = arguments[0]
 	}
-	if u, err := url.Parse(strings.ReplaceAll(f.url, "{upstream}", "x")); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return fail(e, fs, fmt.Errorf("%q is not an http:// or https:// URL", f.url))
+	if json {
+		f.format = "json"
 	}
-	switch u, err := url.Parse(f.upstreamURL); {
-	case f.upstreamURL == "":
-	case err != nil || u.Scheme != "http" || u.Host == "":
-		return fail(e, fs, fmt.Errorf("-upstream-url %q is not an http:// URL", f.upstreamURL))
-	case strings.ContainsAny(f.upstreamURL, "?#"):
-		return fail(e, fs, fmt.Errorf("-upstream-url %q has a query or a fragment, behind which check cannot put a path", f.upstreamURL))
+	if err := f.understand(arguments); err != nil {
+		return fail(e, fs, err)
 	}
 
 	report := check(ctx, f, e)
-	if f.json {
-		err = report.writeJSON(e)
-	} else {
-		err = report.writeText(e)
-	}
-	if err != nil {
+	write := map[string]func(env) error{"text": report.writeText, "json": report.writeJSON, "github": report.writeGitHub}[f.format]
+	if err := write(e); err != nil {
 		_, _ = fmt.Fprintln(e.stderr, "tracebaton check:", err)
 		return statusUnknown
 	}
-	return map[string]int{"whole": statusWhole, "broken": statusBroken, "unknown": statusUnknown}[report.Verdict]
+	switch report.Verdict {
+	case "whole":
+		return statusWhole
+	case "unknown":
+		return statusUnknown
+	}
+	return statusBroken
+}
+
+// understand says what is wrong with what was asked.
+func (f checkFlags) understand(arguments []string) error {
+	switch {
+	case len(arguments) == 0:
+		return errors.New("no URL to check")
+	case len(arguments) > 1:
+		return fmt.Errorf("%q is a second URL; put a URL with & or ? into quotes", arguments[1])
+	case f.timeout <= 0:
+		return errors.New("-timeout must be above 0")
+	case f.expectCalls < 1:
+		return errors.New("-expect-calls must be above 0")
+	case f.format != "text" && f.format != "json" && f.format != "github":
+		return fmt.Errorf("-format %q is not text, json or github", f.format)
+	}
+	if b := (&bench{flags: f}); !b.told("{upstream}", "{grpc-upstream}") && f.upstreamAddr == "" {
+		if f.speaksGRPC() {
+			return errors.New("-d has no {upstream} and no {grpc-upstream}, so the service cannot know where to call; " +
+				"if it is set up to call a certain address, have check listen there with -upstream-addr")
+		}
+		return errors.New("the URL has no {upstream}, so the service cannot know where to call; " +
+			"if it is set up to call a certain address, have check listen there with -upstream-addr")
+	}
+	if f.speaksGRPC() {
+		if err := f.understandGRPC(); err != nil {
+			return err
+		}
+	} else if u, err := url.Parse(strings.ReplaceAll(f.url, "{upstream}", "x")); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("%q is not an http://, https://, grpc:// or grpcs:// URL", f.url)
+	}
+	scheme := "http"
+	if f.upstreamTLS != "" {
+		scheme = "https"
+	}
+	switch u, err := url.Parse(f.upstreamURL); {
+	case f.upstreamURL == "":
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return fmt.Errorf("-upstream-url %q is not an %s:// URL", f.upstreamURL, scheme)
+	case u.Scheme == "http" && f.upstreamTLS != "":
+		return fmt.Errorf("-upstream-url %q is not an https:// URL, and -upstream-tls makes the upstream speak TLS", f.upstreamURL)
+	case strings.ContainsAny(f.upstreamURL, "?#"):
+		return fmt.Errorf("-upstream-url %q has a query or a fragment, behind which check cannot put a path", f.upstreamURL)
+	}
+	return nil
 }
 
 func addHeader(h *http.Header, s string) error {
@@ -260,209 +362,171 @@ func addHeader(h *http.Header, s string) error {
 	return nil
 }
 
-func parseFamilies(list string) (propagation.Families, error) {
-	var families []propagation.Family
-	for name := range strings.SplitSeq(list, ",") {
-		name = strings.TrimSpace(name)
-		i := slices.IndexFunc(hop.Known, func(f hop.Family) bool { return f.Name == name })
-		switch {
-		case i >= 0:
-			families = append(families, hop.Known[i].Family)
-		case name == "all":
-			for _, f := range hop.Known {
-				families = append(families, f.Family)
-			}
-		default:
-			f, err := custom(name)
-			if err != nil {
-				return propagation.Families{}, err
-			}
-			families = append(families, f)
-		}
-	}
-	return propagation.Of(families...), nil
+// meant are other words for families, and what is meant by them.
+var meant = map[string]string{
+	"tracecontext": "w3c", "trace-context": "w3c", "opentelemetry": "w3c", "otel": "w3c", "traceparent": "w3c",
+	"zipkin": "b3", "b3multi": "b3", "b3single": "b3", "b3-multi": "b3", "b3-single": "b3",
+	"x-ray": "xray", "aws": "xray", "dd": "datadog", "gcp": "google-cloud", "opentracing": "ot", "opencensus": "grpc-trace-bin", "uber": "jaeger",
 }
 
-// custom is propagation.Custom for a name that a user gave.
-func custom(name string) (f propagation.Family, err error) {
+func parseFamilies(list string) ([]hop.Family, error) {
+	var families []hop.Family
+	add := func(more ...hop.Family) {
+		for _, f := range more {
+			if !slices.ContainsFunc(families, func(g hop.Family) bool { return g.Name == f.Name }) {
+				families = append(families, f)
+			}
+		}
+	}
+	for name := range strings.SplitSeq(list, ",") {
+		name = strings.ToLower(strings.TrimSpace(name))
+		if f, ok := hop.Named(name); ok {
+			add(f)
+			continue
+		}
+		if name == "all" {
+			add(hop.Known...)
+			continue
+		}
+		if err := unknownFamily(name); err != nil {
+			return nil, err
+		}
+		name = strings.TrimSuffix(name, ":")
+		if err := custom(name); err != nil {
+			return nil, err
+		}
+		add(hop.FamilyOf(name))
+	}
+	return families, nil
+}
+
+// unknownFamily returns an error for a name that is meant for a family's and is
+// none, and so is hardly that of a header.
+func unknownFamily(name string) error {
+	var names []string
+	for _, f := range hop.Known {
+		names = append(names, f.Name)
+	}
+	did := "-families: there is no family %q; did you mean %s?"
+	if of, ok := meant[name]; ok {
+		return fmt.Errorf(did, name, of)
+	}
+	if of := hop.FamilyOf(strings.TrimSuffix(name, ":")); of.Name != strings.TrimSuffix(name, ":") {
+		return fmt.Errorf("-families: %q is a header of the family %s; name that", name, of.Name)
+	}
+	near := nearest(name, names)
+	switch {
+	case name == "" || strings.HasSuffix(name, ":"):
+		return nil
+	case distance(name, near) <= 2 && len(name) > 3:
+		return fmt.Errorf(did, name, near)
+	case !strings.Contains(name, "-"):
+		return fmt.Errorf(did+" A header of your own without a dash is written %[1]s:", name, near)
+	}
+	return nil
+}
+
+// custom says what is wrong with a name of a header that a user gave.
+func custom(name string) (err error) {
 	defer func() {
 		if why := recover(); why != nil {
 			err = fmt.Errorf("-families: %s", strings.TrimPrefix(fmt.Sprint(why), "propagation: "))
 		}
 	}()
-	return propagation.Custom(name), nil
+	propagation.Custom(name)
+	return nil
 }
 
 // check sends the requests and judges what arrives.
 func check(ctx context.Context, f checkFlags, e env) *checkReport {
-	r := &checkReport{URL: f.url, Verdict: "unknown", Probes: []*probe{}, Faults: []checkFault{}}
-	l, err := newLab(f)
+	c := &checker{report: &checkReport{URL: f.url, flags: f}}
+	b, err := newBench(f, e)
 	if err != nil {
-		r.Reason = err.Error()
-		return r
+		c.report.Reason = err.Error()
+		return c.report.conclude(nil, nil)
 	}
-	defer l.close()
-	c := &checker{checkReport: r, lab: l, told: make(map[hop.Kind]bool)}
+	defer b.close()
+	c.bench = b
 
-	required := hop.Names(f.families)
-	keep := func(names ...string) []string {
-		return slices.DeleteFunc(names, func(name string) bool { return !slices.Contains(required, name) })
+	probes := hop.Probes(f.families, e.random)
+	override(probes[0].Sent, f)
+	last := len(probes) - 1
+	for _, p := range probes[:last] {
+		c.ask(ctx, &probe{Probe: p})
 	}
-	everything := &probe{Name: "every family", trace: hop.NewTrace(e.random)}
-	everything.sent = everything.trace.Header(hop.AllNames(f.families)...)
-	override(everything.sent, f)
-	faults := c.ask(ctx, everything)
-	renewed, stale := hop.Renewed(everything.Headers)
-	if len(stale) > 0 {
-		names := slices.DeleteFunc(slices.Clone(required), func(name string) bool { return slices.Contains(stale, hop.FormatOf(name)) })
-		faults = c.alone(ctx, faults, renewed, stale, made(hop.Formats(renewed)+" alone", hop.NewTrace(e.random), names))
+	meet := newMeeting(2)
+	var two []*probe
+	for range 2 {
+		p := hop.Probes(f.families, e.random)[0]
+		p.Name = "two requests at once"
+		two = append(two, &probe{Probe: p, meet: meet})
 	}
-	c.add(everything, faults)
-	// Where B3 is lost, or is not what the service's neighbours speak, what
-	// becomes of B3 alone says nothing more.
-	if len(keep("x-b3-traceid")) > 0 && !slices.Contains(stale, wire.B3Multi) && r.verdict("x-b3-spanid") != hop.Lost {
-		short, decided := hop.NewTrace(e.random).Short(), hop.NewTrace(e.random)
-		c.judge(ctx, made("a trace ID of 64 bits", short, keep("x-request-id", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled")))
-		c.judge(ctx, made("a sampling decision alone", decided, keep("x-request-id", "x-b3-sampled")))
-	}
-	c.judge(ctx, made("no trace headers", hop.Trace{}, nil))
-
-	switch {
-	case len(r.Faults) > 0:
-		r.Verdict = "broken"
-	case r.Reason == "":
-		r.Verdict = "whole"
-	}
-	r.note()
-	return r
+	c.ask(ctx, two...)
+	// The one without headers comes last: what a service does for it in the
+	// background could not be told from a call that has lost its headers.
+	c.ask(ctx, &probe{Probe: probes[last]})
+	return c.report.conclude(c.probes, c.outcomes())
 }
 
 // checker sends requests and writes down what they tell.
 type checker struct {
-	*checkReport
-	lab  *lab
-	told map[hop.Kind]bool
-	lost bool
+	report *checkReport
+	bench  *bench
+	probes []*probe
 }
 
-// made returns a probe with the named headers for the trace.
-func made(name string, t hop.Trace, names []string) *probe {
-	return &probe{Name: name, trace: t, sent: t.Header(names...)}
-}
-
-// ask sends a request, unless one before it told nothing, and returns what is
-// wrong with the calls that it led to.
-func (c *checker) ask(ctx context.Context, p *probe) []hop.Fault {
-	if c.Reason != "" {
-		return nil
+func (c *checker) outcomes() (outcomes []hop.Outcome) {
+	for _, p := range c.probes {
+		outcomes = append(outcomes, hop.Outcome{Probe: p.Probe, Calls: p.judged})
 	}
-	c.Probes = append(c.Probes, p)
-	if err := c.lab.send(ctx, p); err != nil {
-		if c.Reason = err.Error(); len(c.Probes) > 1 {
-			c.Reason = "with " + p.Name + ": " + c.Reason
+	return outcomes
+}
+
+// ask sends the requests, at once if there are several, unless it is known that
+// they tell nothing. It keeps the reason if it shows that they do not.
+func (c *checker) ask(ctx context.Context, probes ...*probe) {
+	if c.report.Reason != "" || !hop.Tells(probes[0].Probe, c.report.flags.families, c.outcomes()) {
+		return
+	}
+	c.bench.begin(probes...)
+	errs := make([]error, len(probes))
+	var sent sync.WaitGroup
+	for i, p := range probes {
+		sent.Add(1)
+		go func() {
+			defer sent.Done()
+			errs[i] = c.bench.send(ctx, p)
+		}()
+	}
+	sent.Wait()
+	c.probes = append(c.probes, probes...)
+	for i, err := range errs {
+		if err != nil && c.report.Reason == "" {
+			if c.report.Reason = err.Error(); len(c.probes) > len(probes) {
+				c.report.Reason = "with " + probes[i].Name + ": " + c.report.Reason
+			}
 		}
-		return nil
 	}
-	return c.lab.judge(p)
-}
-
-func (c *checker) judge(ctx context.Context, p *probe) { c.add(p, c.ask(ctx, p)) }
-
-func (c *checker) add(p *probe, faults []hop.Fault) {
-	for _, f := range faults {
-		if f.Kind == hop.OneFormat && slices.Equal(f.Headers, []string{"b3"}) {
-			// Sidecars write the other.
-			c.Notes = append(c.Notes, "b3 did not arrive, and x-b3-* did. That is enough unless somebody sends b3 alone.")
-			continue
-		}
-		// What is lost with all headers is lost with fewer, too, and what is
-		// wrong with a header that came is so when it did not come.
-		if c.told[f.Kind] || c.lost && f.Kind.Lost() || f.Kind == hop.NotSent && c.speaksOf(f.Headers) {
-			continue
-		}
-		c.Faults = append(c.Faults, checkFault{
-			Kind: f.Kind, Probe: p.Name, Headers: f.Headers, What: f.What, Rule: f.Rule(), Why: f.Why(), Do: f.Do(),
-		})
-	}
-	for _, f := range c.Faults {
-		c.told[f.Kind] = true
-		c.lost = c.lost || f.Kind.Lost()
-	}
-}
-
-// alone sends the formats that came out renewed without those that came out
-// stale, and returns which of the faults stand. A sidecar renews the format
-// that it speaks, and only check sends it others beside that: if the trace is
-// whole without them, nobody has made a mistake.
-func (c *checker) alone(ctx context.Context, faults []hop.Fault, renewed, stale []wire.Format, p *probe) []hop.Fault {
-	found := c.ask(ctx, p)
-	if len(found) > 0 || c.Reason != "" {
-		c.add(c.Probes[0], faults)
-		c.add(p, found)
-		return nil
-	}
-	c.Notes = append(c.Notes, fmt.Sprintf("Something on the way, a sidecar, a gateway or the service, writes its own span into %s, and passes %s on as sent. "+
-		"That is right where nobody reads %[2]s; else whoever makes that span must renew or remove them all.",
-		hop.Formats(renewed), hop.Formats(stale)))
-	return slices.DeleteFunc(faults, func(f hop.Fault) bool { return f.Kind == hop.Disagree })
 }
 
 // override puts the trace headers that the user gave in place of those of the
-// same family.
+// same family that would say otherwise.
 func override(h http.Header, f checkFlags) {
-	for _, family := range hop.Known {
-		names := hop.Names(propagation.Of(family.Family))
-		if slices.ContainsFunc(names, func(name string) bool { return len(f.header.Values(name)) > 0 }) {
-			for _, name := range names {
+	given := func(name string) bool { return len(f.header.Values(name)) > 0 }
+	for _, family := range append(slices.Clone(hop.Known), f.families...) {
+		if !slices.ContainsFunc(family.Headers, given) {
+			continue
+		}
+		places := slices.ContainsFunc(family.Headers, func(name string) bool { return given(name) && hop.Places(name) })
+		for _, name := range family.Headers {
+			switch {
+			case given(name):
+				h[http.CanonicalHeaderKey(name)] = f.header.Values(name)
+			case places && (hop.Places(name) || family.Name == "b3"), name == "b3":
 				h.Del(name)
+			case name == "x-b3-sampled" && given("x-b3-flags"):
+				h.Del(name) // debug implies it
 			}
 		}
-	}
-	for _, name := range hop.AllNames(f.families) {
-		if values := f.header.Values(name); len(values) > 0 {
-			h[http.CanonicalHeaderKey(name)] = values
-		}
-	}
-}
-
-// speaksOf reports whether there are faults of all the headers.
-func (r *checkReport) speaksOf(headers []string) bool {
-	return !slices.ContainsFunc(headers, func(name string) bool {
-		return !slices.ContainsFunc(r.Faults, func(f checkFault) bool { return slices.Contains(f.Headers, name) })
-	})
-}
-
-// verdict returns what became of a header in the first request.
-func (r *checkReport) verdict(name string) hop.Verdict {
-	for _, row := range r.Probes[0].Headers {
-		if row.Name == name {
-			return row.Verdict
-		}
-	}
-	return ""
-}
-
-// note adds what is good to know and no fault.
-func (r *checkReport) note() {
-	rows := r.Probes[0].Headers
-	for _, row := range rows {
-		if row.Name == "x-request-id" && len(row.Sent) > 0 {
-			if _, ok := wire.TraceReason(row.Sent[0]); !ok {
-				r.Notes = append(r.Notes, "The x-request-id that you sent is not a UUID: Envoy cannot mark its trace decision in it.")
-			}
-		}
-	}
-	if p := r.Probes[0]; p.carried != "" && len(r.Faults) > 0 && r.Faults[0].Probe == p.Name && r.Faults[0].Kind.AllLost() {
-		r.Notes = append(r.Notes, fmt.Sprintf("Another call carried the trace: %s. If %s is not made for the request, as a health check is not, it is right without.", printable(p.carried), printable(p.Call)))
-	}
-	switch {
-	case r.Verdict == "whole":
-	case r.verdict("traceparent") == hop.Reencoded && r.verdict("x-b3-traceid") == hop.Lost:
-		r.Notes = append(r.Notes, "The service speaks W3C only. That is enough where the sidecars speak it (Istio's opentelemetry provider): check it with -families request-id,w3c.")
-	case r.verdict("traceparent") == hop.Lost && (r.verdict("x-b3-spanid") == hop.Reencoded || r.verdict("b3") == hop.Reencoded):
-		r.Notes = append(r.Notes, "The service speaks B3 only. That is enough where the sidecars speak it (Istio's zipkin provider): check it with -families request-id,b3.")
-	}
-	if _, stale := hop.Renewed(rows); r.Verdict == "whole" && r.verdict("x-b3-spanid") == hop.Reencoded && len(stale) == 0 {
-		r.Notes = append(r.Notes, "A span was made on the way. If the service exports it, the tree is whole; check cannot see that.")
 	}
 }

@@ -19,9 +19,9 @@ const explainUsage = `NAME
     tracebaton explain - say what trace headers mean
 
 SYNOPSIS
-    tracebaton explain 'name: value' ...
-    curl -v URL 2>&1 | tracebaton explain
-    http -v URL | tracebaton explain
+    tracebaton explain [-envoy VERSION] 'name: value' ...
+    tracebaton explain [-envoy VERSION] curl URL -H 'name: value' ...
+    tracebaton explain [-envoy VERSION] < FILE
 
 DESCRIPTION
     Explain reads headers, from its arguments or else from standard input, and
@@ -29,11 +29,18 @@ DESCRIPTION
     trace is sampled and who decides that, why Envoy traces the request, and
     whether all of them name the same span.
 
-    From standard input it takes what curl -v, HTTPie and others print, one
-    header in a line, and JSON objects with headers in them, as /headers of
-    httpbin and /fetch_with_header of the walkthrough answer. Each message (a
-    request, its response, a JSON object) is explained by itself; what is no
-    trace header is left out.
+    From standard input it takes what people have: what curl -v, HTTPie, wget
+    -d, grpcurl and tcpdump -A print; what browsers copy, as cURL in any shell,
+    as fetch, as HAR or out of the panel of headers; headers as programs and
+    logs print them in Go, JavaScript, Python, Java, Ruby, Rust, PHP and YAML;
+    the access logs of Envoy, Istio and nginx; and traces in the JSON of Jaeger,
+    OpenTelemetry and Zipkin. UTF-16 and colours do no harm. At most 8 MiB are
+    read.
+
+    Each message (a request, its response, a line of a log, a JSON object) is
+    explained by itself, and once if it is there twice; what is no trace header
+    is left out. A line that has the name of a trace header and no value that
+    could be told is shown.
 
     Headers are read strictly: IDs are hex digits in lower case, of 16 or 32
     digits, and not all zeros. What tracers may repair, such as upper case, is
@@ -42,16 +49,20 @@ DESCRIPTION
 ENVOY'S TRACE REASON
     Envoy keeps in x-request-id whether and why a request is traced, so that all
     sidecars on its way treat it alike: in the character at index 14 (counted
-    from 0) of the UUID, where UUIDs have their version.
+    from 0) of an ID of 36 characters, where UUIDs have their version.
 
-        4   no reason: the request is not traced, or nobody wrote it down
+        4   no reason: no sidecar has sampled the request, or written it down
         9   sampled, by the random sampling of the mesh
         a   forced by a service, with x-envoy-force-trace
         b   asked for by a client, with x-client-trace-id
 
-    An ID that is not a UUID cannot hold a reason.
+    An ID of another length cannot hold a reason.
 
 OPTIONS
+    -envoy VERSION
+        The Envoy to speak of, such as 1.38 (default 1.40, the newest known).
+        What is said was tried with 1.38.3, 1.39.3 and 1.40.0. Istio's proxies
+        say theirs with: istio-proxy --version, or in the admin's /server_info.
     -h
         Write this text.
 
@@ -68,135 +79,143 @@ EXAMPLES
 
         curl -s http://localhost:8000/headers | tracebaton explain
 
+        kubectl logs deploy/sleep -c istio-proxy | tracebaton explain
+
 SEE ALSO
     tracebaton check -h
 `
 
 func runExplain(args []string, e env) int {
 	fs := flag.NewFlagSet("explain", flag.ContinueOnError)
+	envoy := newestEnvoy
+	fs.Var(&envoy, "envoy", "")
 	if status, ok := parse(fs, args, explainUsage, e); !ok {
 		return status
 	}
-	var messages []message
+	var p *paste
 	if fs.NArg() > 0 {
-		var h http.Header
-		for _, arg := range fs.Args() {
-			if err := addHeader(&h, arg); err != nil {
-				return fail(e, fs, err)
-			}
-		}
-		messages = traced([]message{{header: h}})
+		p = readArgs(fs.Args())
 	} else {
-		dump, err := io.ReadAll(io.LimitReader(e.stdin, maxDump+1))
-		if err == nil && len(dump) > maxDump {
-			err = fmt.Errorf("the input is larger than %d bytes", maxDump)
+		text, err := io.ReadAll(io.LimitReader(e.stdin, maxPaste+1))
+		if err == nil && len(text) > maxPaste {
+			err = fmt.Errorf("the input is larger than %d MiB; cut out the requests that matter", maxPaste>>20)
 		}
 		if err != nil {
 			return fail(e, fs, fmt.Errorf("cannot read the headers: %w", err))
 		}
-		messages = traced(readDump(dump))
+		p = readPaste(text)
 	}
-	if len(messages) == 0 {
+	if len(p.messages) == 0 && len(p.unread) == 0 {
 		return fail(e, fs, errors.New("no trace headers to explain"))
 	}
-	var b bytes.Buffer
-	whole := true
-	for _, m := range messages {
-		if len(messages) > 1 {
-			heading(&b, e, m.title)
+	if len(p.messages) == 0 {
+		l := p.unread[0]
+		if fs.NArg() > 0 {
+			return fail(e, fs, fmt.Errorf("%q is not of the form 'name: value'", shorten(l.text, 60)))
 		}
-		whole = explain(&b, m.header, e) && whole
+		return fail(e, fs, fmt.Errorf("no trace header that can be read; line %d names %s, without a value that can be told: %s",
+			l.number, l.name, printable(shorten(strings.TrimSpace(l.text), 60))))
 	}
-	if _, err := b.WriteTo(e.stdout); err != nil {
+	x := &explanation{Buffer: new(bytes.Buffer), env: e, envoy: envoy, whole: true}
+	for _, m := range p.messages {
+		if len(p.messages) > 1 || len(m.spans) > 0 || strings.Contains(m.title, "by its form") {
+			x.title(m.title)
+		}
+		x.explain(m)
+	}
+	x.unread(p)
+	if _, err := x.WriteTo(e.stdout); err != nil {
 		return fail(e, fs, err)
 	}
-	if !whole {
+	if !x.whole {
 		return statusBroken
 	}
 	return statusWhole
 }
 
-// heading begins a new section.
-func heading(b *bytes.Buffer, e env, text string) {
-	if b.Len() > 0 {
-		b.WriteByte('\n')
+// readArgs reads headers that are arguments, or the arguments of a curl.
+func readArgs(args []string) *paste {
+	p := &paste{}
+	m := p.begin("")
+	for i, arg := range args {
+		arg = strings.TrimPrefix(strings.TrimPrefix(arg, "-H"), "--header=")
+		name, value, ok := strings.Cut(arg, ":")
+		if known, isName := canonical(strings.TrimSpace(name)); ok && isName && known != logTrace && known != logSpan {
+			m.put(known, strings.TrimSpace(value))
+			continue
+		}
+		p.read(plain([]byte(arg)), i+1, fmt.Sprintf("Argument %d", i+1), 0)
 	}
-	fmt.Fprintln(b, e.paint(bold, printable(text)))
+	if len(m.header) == 0 && len(p.messages) == 1 {
+		p.readShapes(strings.Join(args, "\n"))
+	}
+	p.settle()
+	return p
 }
 
-// known returns the names of all trace headers, in the order in which they are
-// explained.
-func known() []string { return hop.AllNames(propagation.Istio()) }
-
-// traced returns those of the messages that have trace headers.
-func traced(messages []message) []message {
-	return slices.DeleteFunc(messages, func(m message) bool {
-		return !slices.ContainsFunc(known(), func(name string) bool { return len(m.header.Values(name)) > 0 })
-	})
-}
-
-// explanation is a message that is being explained.
+// explanation is what is said of the messages of a paste.
 type explanation struct {
 	*bytes.Buffer
-	env   env
-	whole bool
+	env    env
+	envoy  envoyVersion
+	whole  bool // so far
+	agreed bool // the heading of the agreement is there
 }
 
-// explain writes what the headers of a message mean, and reports whether
-// nothing is wrong with them.
-func explain(b *bytes.Buffer, h http.Header, e env) bool {
-	x := &explanation{Buffer: b, env: e, whole: true}
+// explain writes what the headers of a message mean.
+func (x *explanation) explain(m *message) {
+	x.agreed = false
+	h := m.header
 	x.requestID(h)
+	for _, s := range m.spans {
+		x.title(string(s.Format))
+		x.item("trace", traceOf(s))
+		x.item("span", s.Span+parentOf(s))
+	}
 	positions := wire.Read(h)
 	for _, p := range positions {
 		x.position(h, p)
 	}
-	x.opaque(h)
-	x.agreement(h, positions)
-	return x.whole
+	x.state(h, positions)
+	x.agreement(h, append(positions, m.spans...))
+	if err := allFamilies.Check(h); err != nil {
+		x.title("Not relayed")
+		x.say("Package propagation cannot relay all of it:")
+		x.faults(err)
+	}
 }
 
-func (x *explanation) title(text string) { heading(x.Buffer, x.env, text) }
-func (x *explanation) say(text string)   { fmt.Fprintln(x.Buffer, wrap(text, "    ")) }
+var allFamilies = propagation.Istio().With(propagation.Baggage, propagation.Datadog, propagation.SkyWalking,
+	propagation.GoogleCloud, propagation.GRPCTraceBin, propagation.XRay, propagation.Jaeger)
+
+const width = 80
+
+func (x *explanation) title(text string) {
+	if x.Len() > 0 {
+		fmt.Fprintln(x.Buffer)
+	}
+	fmt.Fprintln(x.Buffer, x.env.paint(bold, shorten(strings.TrimSpace(printable(text)), width)))
+}
+
+func (x *explanation) say(text string) { fmt.Fprintln(x.Buffer, wrap(breakable(text, 4), "    ")) }
 func (x *explanation) item(name, text string) {
-	fmt.Fprintf(x.Buffer, "    %-10s%s\n", name, strings.TrimSpace(wrap(text, strings.Repeat(" ", 14))))
+	fmt.Fprintf(x.Buffer, "    %-10s%s\n", name, strings.TrimSpace(wrap(breakable(text, 14), strings.Repeat(" ", 14))))
 }
 
 // wrong says what is wrong.
 func (x *explanation) wrong(text string) {
 	x.whole = false
-	lines := wrap(text, "    ")
+	lines := wrap(breakable(text, 4), "    ")
 	fmt.Fprintln(x.Buffer, "    "+x.env.paint(red, strings.TrimPrefix(lines, "    ")))
 }
 
-// reasons are what Envoy writes into a request ID.
-var reasons = map[byte]string{
-	'4': "no reason: Envoy does not trace the request, or has not written it down (pack_trace_reason is off, or no sidecar has seen it yet)",
-	'9': "sampled: the mesh's random sampling picked the request",
-	'a': "forced by a service: a request with x-envoy-force-trace",
-	'b': "asked for by a client: a request with x-client-trace-id",
-}
-
-func (x *explanation) requestID(h http.Header) {
-	values := h.Values("x-request-id")
-	if len(values) == 0 {
-		return
+// breakable shortens the words that do not fit into a line behind the indent.
+func breakable(text string, indent int) string {
+	words := strings.Fields(text)
+	for i, word := range words {
+		words[i] = shorten(word, width-indent)
 	}
-	id := values[0]
-	x.title("x-request-id: " + strings.Join(values, ", "))
-	reason, ok := wire.TraceReason(id)
-	switch {
-	case len(values) > 1:
-		x.wrong(fmt.Sprintf("There are %d of it; Envoy looks at the first.", len(values)))
-	case id == "":
-		x.wrong("Empty, which is not the same as absent: Envoy keeps it, and cannot write its trace decision into it.")
-	case !ok:
-		x.wrong("Not a UUID: Envoy cannot write its trace decision into it, nor read one from it, and its sampling need not be the same at every sidecar.")
-	case reasons[reason] != "":
-		x.item("reason", fmt.Sprintf("%c, at index 14: %s", reason, reasons[reason]))
-	default:
-		x.item("reason", fmt.Sprintf("%c, at index 14: none of Envoy's; a UUID of version %[1]c, which Envoy takes for not traced", reason))
-	}
+	return strings.Join(words, " ")
 }
 
 func (x *explanation) position(h http.Header, p wire.Context) {
@@ -209,35 +228,52 @@ func (x *explanation) position(h http.Header, p wire.Context) {
 		for line := range strings.SplitSeq(p.Err.Error(), "\n") {
 			x.wrong(upper(printable(line)) + ".")
 		}
-		x.say("Whoever cannot read it starts a trace of its own, or none.")
+		x.say("A tracer that cannot read it starts a trace of its own, or none.")
+		x.envoyReads(h, p)
 		return
 	}
 	if p.Trace != "" {
-		size := fmt.Sprintf(" (%d bits)", 4*len(p.Trace))
-		if p.Format == wire.SkyWalking {
-			size = ""
-		}
-		x.item("trace", printable(p.Trace)+size)
+		x.item("trace", traceOf(p))
 	}
 	if p.Span != "" {
-		span := printable(p.Span) + ", the caller's"
-		switch {
-		case p.Parent != "":
-			span += ", whose own parent is " + p.Parent
-		case p.Format == wire.B3Multi || p.Format == wire.B3Single:
-			span += ", of which no parent is named: it is the trace's first, or the caller left that out"
-		}
-		x.item("span", span)
+		x.item("span", printable(p.Span)+", the caller's"+parentOf(p))
 	}
 	x.item("sampling", sampling(p))
+	x.envoyReads(h, p)
 }
 
-// sampling says what p says of it, and who decides.
+// traceOf returns the trace ID and its size. Those of Jaeger may lack zeros in
+// front.
+func traceOf(p wire.Context) string {
+	switch {
+	case p.Digits == 0:
+		return printable(p.Trace)
+	case p.Digits <= 16:
+		return p.Trace[16:] + " (64 bits)"
+	default:
+		return p.Trace + " (128 bits)"
+	}
+}
+
+// parentOf says of which span a span is the child.
+func parentOf(p wire.Context) string {
+	switch {
+	case p.Parent != "":
+		return ", whose own parent is " + p.Parent
+	case p.Format == wire.B3Multi || p.Format == wire.B3Single:
+		return ", of which no parent is named: it is the trace's first, or the caller left that out"
+	}
+	return ""
+}
+
+// sampling says what p says of it, and who heeds that.
 func sampling(p wire.Context) string {
 	b3 := p.Format == wire.B3Multi || p.Format == wire.B3Single
 	switch {
+	case p.Decision == wire.Debug && b3:
+		return "debug: somebody asked for this one request, and Zipkin's libraries record it past their samplers"
 	case p.Decision == wire.Debug:
-		return "debug: somebody asked for this one request, and every service records it past its sampler"
+		return "debug: somebody asked for this one request, and tracers of this format record it past their samplers"
 	case p.Decision == wire.Deferred && b3:
 		return "no decision: the next sidecar or tracer decides, by its own sampling, for itself and all that follow"
 	case p.Decision == wire.Deferred:
@@ -245,7 +281,7 @@ func sampling(p wire.Context) string {
 	case p.Trace == "" && p.Decision == wire.Accepted:
 		return "sampled, decided before, and no trace yet: the next sidecar or tracer starts it"
 	case p.Trace == "":
-		return "not sampled, decided before: nobody who follows records the request"
+		return "not sampled, decided before: no tracer that follows records the request"
 	case p.Decision == wire.Denied && b3:
 		return "not sampled, decided before: sidecars and samplers that follow their parent record nothing"
 	case p.Decision == wire.Denied:
@@ -257,36 +293,101 @@ func sampling(p wire.Context) string {
 	}
 }
 
-// opaque names those headers that only their own tracer understands.
-func (x *explanation) opaque(h http.Header) {
-	say := func(name, text string) {
+// state says what there is beside the positions.
+func (x *explanation) state(h http.Header, positions []wire.Context) {
+	say := func(name, text string, err error) {
 		if v := h.Values(name); len(v) > 0 {
-			x.title(name + ": " + shorten(strings.Join(v, ", "), 120))
+			x.title(name + ": " + strings.Join(v, ", "))
 			x.say(text)
+			x.faults(err)
 		}
 	}
-	if state := h.Values("tracestate"); len(state) > 0 {
-		var vendors []string
-		for member := range strings.SplitSeq(strings.Join(state, ","), ",") {
-			if vendor, _, ok := strings.Cut(strings.TrimSpace(member), "="); ok {
-				vendors = append(vendors, printable(vendor))
+	of := func(format wire.Format) wire.Context {
+		for _, p := range positions {
+			if p.Format == format {
+				return p
 			}
 		}
-		text := "What tracers keep for themselves, the latest first"
-		if len(vendors) > 0 {
-			text += ": " + hop.And(vendors)
-		}
-		say("tracestate", text+". It belongs to traceparent and goes with it.")
-		if len(h.Values("traceparent")) == 0 {
-			x.wrong("Without traceparent it means nothing.")
+		return wire.Context{}
+	}
+	_, baggageErr := wire.Baggage(h.Values("baggage"))
+	x.tracestate(h)
+	say("x-ot-span-context", "The context of Envoy's OpenTracing tracers, which only they can read.", nil)
+	say("baggage", "Data of the application's own, for every service on the way. It says nothing of the trace.", baggageErr)
+	say("x-datadog-origin", "Where Datadog's trace began. It belongs to x-datadog-trace-id.", nil)
+	say("x-datadog-tags", "Datadog's tags of the trace, the upper half of a 128-bit ID among them. They belong to x-datadog-trace-id.", of(wire.Datadog).StateErr)
+	say("sw8-correlation", "SkyWalking's baggage. It belongs to sw8.", of(wire.SkyWalking).StateErr)
+	say("sw8-x", "SkyWalking's extensions. It belongs to sw8.", nil)
+	var names []string
+	for name := range h {
+		if hasPrefixFold(name, "uberctx-") {
+			names = append(names, printable(strings.ToLower(name)))
 		}
 	}
-	say("x-ot-span-context", "The context of Envoy's OpenTracing tracers, which only they can read.")
-	say("baggage", "Data of the application's own, for every service on the way. It says nothing of the trace.")
-	say("x-datadog-origin", "Where Datadog's trace began. It belongs to x-datadog-trace-id.")
-	say("x-datadog-tags", "Datadog's tags of the trace. They belong to x-datadog-trace-id.")
-	say("sw8-correlation", "SkyWalking's baggage. It belongs to sw8.")
-	say("sw8-x", "SkyWalking's extensions. It belongs to sw8.")
+	if slices.Sort(names); len(names) > 0 {
+		x.title("uberctx-*")
+		x.say("Jaeger's baggage: " + hop.And(names) + ". It belongs to uber-trace-id.")
+	}
+}
+
+func (x *explanation) tracestate(h http.Header) {
+	lines := h.Values("tracestate")
+	if len(lines) == 0 {
+		return
+	}
+	x.title("tracestate: " + strings.Join(lines, ", "))
+	members, err := wire.Tracestate(lines)
+	if len(members) == 0 && err == nil {
+		x.say("Empty, as Envoy's OpenTelemetry tracer writes it where none came in. No tracer takes it for anything.")
+		return
+	}
+	text := "What tracers keep for themselves, the latest first"
+	if len(members) > 0 {
+		var vendors []string
+		for _, m := range members {
+			if !slices.Contains(vendors, m.Key) {
+				vendors = append(vendors, m.Key)
+			}
+		}
+		text += ": " + hop.And(vendors)
+	}
+	x.say(text + ". It belongs to traceparent and goes with it.")
+	x.faults(err)
+	for _, key := range wire.Repeated(members) {
+		x.wrong(fmt.Sprintf("The key %s is there more than once. One entry a key is allowed: a tracer that comes back puts its new entry in place of its old one.", key))
+	}
+	if len(h.Values("traceparent")) == 0 {
+		x.wrong("Without traceparent it means nothing, and Envoy's OpenTelemetry tracer empties it.")
+	}
+}
+
+// faults says what is wrong with headers that hold no position.
+func (x *explanation) faults(err error) {
+	if err == nil {
+		return
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		x.wrong(upper(printable(line)) + ".")
+	}
+}
+
+// agree says a sentence on whether the headers agree.
+func (x *explanation) agree(text string) {
+	x.heading()
+	x.say(text)
+}
+
+// disagree says that they do not.
+func (x *explanation) disagree(text string) {
+	x.heading()
+	x.wrong(text)
+}
+
+func (x *explanation) heading() {
+	if !x.agreed {
+		x.title("Agreement")
+		x.agreed = true
+	}
 }
 
 // agreement says whether all positions are the same.
@@ -294,75 +395,112 @@ func (x *explanation) agreement(h http.Header, positions []wire.Context) {
 	var ids, decided []wire.Context
 	for _, p := range positions {
 		// IDs of SkyWalking are its own.
-		if p.HasIDs() && p.Format != wire.SkyWalking {
+		if p.Err == nil && p.Trace != "" && p.Format != wire.SkyWalking {
 			ids = append(ids, p)
 		}
 		if p.Err == nil && p.Decision != wire.Deferred {
 			decided = append(decided, p)
 		}
 	}
-	reason, ok := wire.TraceReason(h.Get("x-request-id"))
-	traced := reason == '9' || reason == 'a' || reason == 'b'
-	if len(ids)+len(decided) == 0 || len(ids) < 2 && len(decided) < 2 && !ok {
-		return
-	}
-	x.title("Agreement")
 	if len(ids) > 1 {
 		x.same(ids)
 	}
-	for _, p := range decided[:min(1, len(decided))] {
-		for _, q := range decided[1:] {
-			if (p.Decision >= wire.Accepted) != (q.Decision >= wire.Accepted) {
-				x.wrong(fmt.Sprintf("%s says %s, and %s says %s: which of them holds depends on who reads it.", p.Format, p.Decision, q.Format, q.Decision))
-			}
+	for _, q := range decided[min(1, len(decided)):] {
+		if p := decided[0]; p.Decision.Sampled() != q.Decision.Sampled() {
+			x.disagree(fmt.Sprintf("%s says %s, and %s says %s: which of them holds depends on who reads it.", p.Format, p.Decision, q.Format, q.Decision))
 		}
-		switch sampled := p.Decision >= wire.Accepted; {
-		case !ok:
-		case sampled == traced:
-			x.say(fmt.Sprintf("The request ID says the same as %s of whether the request is traced.", p.Format))
-		case sampled:
-			x.say(fmt.Sprintf("The request ID holds no reason to trace, and %s says %s: a service decided that, or the sidecars write no reasons down. Sidecars follow %[1]s.", p.Format, p.Decision))
-		default:
-			x.say(fmt.Sprintf("The request ID says that Envoy wanted to trace the request, and %s says %s: somebody on the way decided otherwise. Sidecars follow %[1]s.", p.Format, p.Decision))
+	}
+	x.decides(h, decided)
+}
+
+// unread shows the lines of the paste of which nothing could be made.
+func (x *explanation) unread(p *paste) {
+	const most = 3
+	if len(p.unread) > 0 {
+		x.title("Not read")
+		for _, l := range p.unread[:min(most, len(p.unread))] {
+			x.say(fmt.Sprintf("Line %d names %s, without a value that can be told:", l.number, l.name))
+			fmt.Fprintln(x.Buffer, "        "+shorten(printable(shorten(strings.TrimSpace(l.text), width)), width-8))
 		}
+		if n := len(p.unread) - most; n > 0 {
+			x.say(fmt.Sprintf("So do %d more.", n))
+		}
+	}
+	if p.more {
+		x.title("Not read")
+		x.say(fmt.Sprintf("There is more than %d messages or %d headers in the text. Cut out what matters.", maxMessages, maxNames))
 	}
 }
 
-// same says whether the positions name the same span.
+// same says whether the positions name the same span, or at least the same
+// trace where they have no span.
 func (x *explanation) same(ids []wire.Context) {
 	first, agree := ids[0], true
+	spans := 0
+	for _, p := range ids {
+		if p.Span != "" {
+			spans++
+		}
+	}
+	told := slices.ContainsFunc(ids, isTold)
 	for _, p := range ids[1:] {
-		// Datadog may have left the upper 64 bits out.
-		a, b := wire.Pad(first.Trace), wire.Pad(p.Trace)
-		if len(p.Trace) == 16 || len(first.Trace) == 16 {
+		// Some tracers leave the upper 64 bits out.
+		a, b := first.Trace, p.Trace
+		if first.Digits <= 16 || p.Digits <= 16 {
 			a, b = a[16:], b[16:]
 		}
 		switch {
 		case a != b:
 			agree = false
-			x.wrong(fmt.Sprintf("%s and %s name different traces: one of them is left over from another request, or two tracers each have their own.", first.Format, p.Format))
-		case p.Span != first.Span:
+			x.disagree(fmt.Sprintf("%s and %s name different traces: one of them is left over from another request, or two tracers each have their own.", upper(string(first.Format)), p.Format))
+		case isTold(first) || isTold(p):
+			// What a span was called with, or calls with, is not its own ID.
+		case first.Span != "" && p.Span != "" && p.Span != first.Span:
 			agree = false
-			x.wrong(fmt.Sprintf("%s and %s name different spans of one trace: a tracer has rewritten one of them and left the other as it came.", first.Format, p.Format))
+			x.disagree(fmt.Sprintf("%s and %s name different spans of one trace: a tracer has rewritten one of them and left the other as it came.", first.Format, p.Format))
+			x.fresher(first, p)
 		}
 	}
-	if agree {
-		names := make([]string, len(ids))
-		for i, p := range ids {
-			names[i] = string(p.Format)
-		}
-		x.say(upper(hop.And(names)) + " name the same span.")
+	if !agree {
 		return
 	}
-	if first.Format == wire.B3Multi && ids[1].Format == wire.B3Single {
+	names := make([]string, len(ids))
+	for i, p := range ids {
+		names[i] = string(p.Format)
+	}
+	what := "the same span"
+	if spans < len(ids) || told {
+		what = "the same trace"
+	}
+	x.agree(upper(hop.And(names)) + " name " + what + ".")
+}
+
+// isTold reports whether p is a span that somebody tells of, and not one that a
+// header names.
+func isTold(p wire.Context) bool { return strings.Contains(string(p.Format), " ") }
+
+// fresher says which of two formats was written later, as far as they show it:
+// a sidecar that renews B3 writes the parent's ID too, and a tracer that leaves
+// B3 alone does not.
+func (x *explanation) fresher(a, b wire.Context) {
+	switch {
+	case a.Format == wire.B3Multi && b.Format == wire.B3Single && a.Parent == b.Span:
+		x.say("x-b3-* were written later: their parent is b3's span, as Envoy up to 1.39 leaves it. It believes b3 first all the same.")
+	case a.Format == wire.B3Multi && b.Format == wire.B3Single && b.Parent == a.Span:
+		x.say("b3 was written later: its parent is the span of x-b3-*, as Envoy leaves it since 1.40. It believes b3 first.")
+	case a.Format == wire.B3Multi && b.Format == wire.B3Single:
 		x.say("Envoy's Zipkin tracer believes b3 before x-b3-*.")
+	case (a.Format == wire.B3Multi || a.Format == wire.B3Single) && b.Format == wire.W3C && a.Parent != "":
+		x.say(fmt.Sprintf("%s is the fresher one if sidecars wrote it: it names a parent.", upper(string(a.Format))))
+	case (a.Format == wire.B3Multi || a.Format == wire.B3Single) && b.Format == wire.W3C:
+		x.say(fmt.Sprintf("traceparent is the fresher one if a sidecar wrote one of them: %s names no parent, as sidecars do.", a.Format))
 	}
 }
 
 // upper returns a sentence with a capital, unless it begins with a header.
 func upper(s string) string {
 	word, _, _ := strings.Cut(s, " ")
-	if strings.ContainsAny(word, "-_0123456789") || slices.Contains(known(), strings.TrimSuffix(strings.TrimSuffix(word, ","), "'s")) {
+	if strings.ContainsAny(word, "-_0123456789") || slices.Contains(headerNames, strings.TrimSuffix(strings.TrimSuffix(word, ","), "'s")) {
 		return s
 	}
 	return strings.ToUpper(s[:1]) + s[1:]

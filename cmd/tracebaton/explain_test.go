@@ -1,11 +1,15 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 const (
@@ -13,6 +17,9 @@ const (
 	traceID   = "463ac35c9f6413ad48485a3953bb6124"
 	spanID    = "a2fb4a1d1a96d312"
 )
+
+// fileName makes a row's name that of a file, as Go's modules may have them.
+var fileName = strings.NewReplacer(" ", "-", ",", "", "'", "", "*", "")
 
 func TestExplainSaysWhatHeadersMean(t *testing.T) {
 	tests := map[string]struct {
@@ -39,22 +46,50 @@ func TestExplainSaysWhatHeadersMean(t *testing.T) {
 			requestID, "x-b3-traceid: " + traceID, "x-b3-spanid: " + spanID, "x-b3-sampled: 1", "b3: " + traceID + "-" + spanID + "-1",
 			"traceparent: 00-" + traceID + "-" + spanID + "-01", "x-ot-span-context: abc", "baggage: tenant=blue",
 			"x-datadog-trace-id: 5208512171318403364", "x-datadog-parent-id: 11744061942159299346", "x-datadog-sampling-priority: 1", "x-datadog-origin: synthetics", "x-datadog-tags: _dd.p.tid=463ac35c9f6413ad",
-			"sw8: 1-VFJBQ0VJRA==-U0VHTUVOVElE-3-c2VydmljZQ==-aW5zdGFuY2U=-L2VuZHBvaW50-ZXhhbXBsZS5jb206ODA=", "sw8-correlation: a:b", "sw8-x: 0-1",
+			"sw8: 1-VFJBQ0VJRA==-U0VHTUVOVElE-3-c2VydmljZQ==-aW5zdGFuY2U=-L2VuZHBvaW50-ZXhhbXBsZS5jb206ODA=", "sw8-correlation: dXNlcg==:YmVu", "sw8-x: 0-1", "uberctx-user: ben",
 			"x-cloud-trace-context: " + traceID + "/11744061942159299346;o=1", "grpc-trace-bin: AABGOsNcn2QTrUhIWjlTu2EkAaL7Sh0altMSAgE",
 			"x-amzn-trace-id: Root=1-463ac35c-9f6413ad48485a3953bb6124;Parent=" + spanID + ";Sampled=1", "uber-trace-id: " + traceID + ":" + spanID + ":0:1",
 		}, 0},
-		"a stale b3":             {[]string{"x-b3-traceid: " + traceID, "x-b3-spanid: 05e3ac9a4f6e3b90", "x-b3-sampled: 1", "b3: " + traceID + "-" + spanID + "-1"}, 1},
-		"two traces":             {[]string{"b3: " + traceID + "-" + spanID + "-1", "traceparent: 00-0af7651916cd43dd8448eb211c80319c-" + spanID + "-01"}, 1},
-		"two decisions":          {[]string{"b3: " + traceID + "-" + spanID + "-1", "traceparent: 00-" + traceID + "-" + spanID + "-00"}, 1},
-		"upper case and a digit": {[]string{"x-b3-traceid: " + strings.ToUpper(traceID), "x-b3-spanid: " + spanID[1:]}, 1},
-		"an empty decision":      {[]string{"x-b3-sampled: "}, 1},
+		"a stale b3":    {[]string{"x-b3-traceid: " + traceID, "x-b3-spanid: 05e3ac9a4f6e3b90", "x-b3-sampled: 1", "b3: " + traceID + "-" + spanID + "-1"}, 1},
+		"two traces":    {[]string{"b3: " + traceID + "-" + spanID + "-1", "traceparent: 00-0af7651916cd43dd8448eb211c80319c-" + spanID + "-01"}, 1},
+		"two decisions": {[]string{"b3: " + traceID + "-" + spanID + "-1", "traceparent: 00-" + traceID + "-" + spanID + "-00"}, 1},
+		"X-Ray without a parent, of the same trace": {[]string{"x-amzn-trace-id: Root=1-463ac35c-9f6413ad48485a3953bb6124;Sampled=1", "traceparent: 00-" + traceID + "-" + spanID + "-01"}, 0},
+		"X-Ray without a parent, of another trace":  {[]string{"x-amzn-trace-id: Root=1-0af76519-16cd43dd8448eb211c80319c;Sampled=1", "traceparent: 00-" + traceID + "-" + spanID + "-01"}, 1},
+		"no decision and an ID with a reason":       {[]string{"x-request-id: 254b0a8b-89aa-9864-83ee-9c06f412bcd4", "x-b3-traceid: " + traceID, "x-b3-spanid: " + spanID}, 0},
+		"a state with a key twice":                  {[]string{"traceparent: 00-" + traceID + "-" + spanID + "-01", "tracestate: rojo=1,congo=2,rojo=3"}, 1},
+		"a state by Level 2 alone":                  {[]string{"traceparent: 00-" + traceID + "-" + spanID + "-01", "tracestate: 0a@b@c=1"}, 0},
+		"a state that is malformed":                 {[]string{"traceparent: 00-" + traceID + "-" + spanID + "-01", "tracestate: Rojo=1,congo"}, 1},
+		"an empty state, as Envoy writes it":        {[]string{"traceparent: 00-" + traceID + "-" + spanID + "-00", "tracestate:"}, 0},
+		"a request ID of 32 digits":                 {[]string{"x-request-id: 96af01fe69f10f02f73ee78555c79ec9"}, 0},
+		"a request ID of 36 letters":                {[]string{"x-request-id: req-zzzz-zzzz-zzzz-zzzz-zzzzzzzzzzzz"}, 1},
+		"debug by flags":                            {[]string{"x-b3-traceid: " + traceID, "x-b3-spanid: " + spanID, "x-b3-flags: 1"}, 0},
+		"a yes that Envoy takes for a no":           {[]string{"x-b3-traceid: " + traceID, "x-b3-spanid: " + spanID, "x-b3-sampled: True"}, 1},
+		"a trace without a span":                    {[]string{"x-b3-traceid: " + traceID}, 1},
+		"a later version that goes on":              {[]string{"traceparent: 01-" + traceID + "-" + spanID + "-01-extra"}, 0},
+		"two traceparents":                          {[]string{"traceparent: 00-" + traceID + "-" + spanID + "-01", "traceparent: 00-" + traceID + "-" + spanID + "-01"}, 1},
+		"a version that is forbidden":               {[]string{"traceparent: ff-" + traceID + "-" + spanID + "-01"}, 1},
+		"SkyWalking's no":                           {[]string{"sw8: 0-VFJBQ0VJRA==-U0VHTUVOVElE-3-a-b-c-d"}, 0},
+		"a b3 that Envoy has renewed":               {[]string{"b3: " + traceID + "-05e3ac9a4f6e3b90-1-" + spanID, "x-b3-traceid: " + traceID, "x-b3-spanid: " + spanID, "x-b3-sampled: 1"}, 1},
+		"x-b3-* that Envoy has renewed":             {[]string{"b3: " + traceID + "-" + spanID + "-1", "x-b3-traceid: " + traceID, "x-b3-spanid: 05e3ac9a4f6e3b90", "x-b3-parentspanid: " + spanID, "x-b3-sampled: 1"}, 1},
+		"W3C fresher than B3":                       {[]string{"x-b3-traceid: " + traceID, "x-b3-spanid: " + spanID, "x-b3-sampled: 1", "traceparent: 00-" + traceID + "-05e3ac9a4f6e3b90-01"}, 1},
+		"what the library leaves out":               {[]string{"b3: 0", "baggage: a=" + strings.Repeat("x", 8192)}, 1},
+		"Envoy 1.38, W3C":                           {[]string{"-envoy", "1.38", strings.Replace(requestID, "-9c4b", "-4c4b", 1), "traceparent: 00-" + traceID + "-" + spanID + "-01"}, 0},
+		"Envoy 1.39, W3C":                           {[]string{"-envoy", "1.39.3", strings.Replace(requestID, "-9c4b", "-4c4b", 1), "traceparent: 00-" + traceID + "-" + spanID + "-01"}, 0},
+		"Envoy 1.39, b3":                            {[]string{"-envoy", "v1.39", "b3: " + traceID + "-" + spanID + "-d"}, 0},
+		"a curl":                                    {[]string{"curl", "http://localhost:8080/", "-H", "b3: 0", "-Hx-b3-sampled: 0"}, 0},
+		"a bare value":                              {[]string{traceID + "-" + spanID + "-1"}, 0},
+		"upper case and a digit":                    {[]string{"x-b3-traceid: " + strings.ToUpper(traceID), "x-b3-spanid: " + spanID[1:]}, 1},
+		"an empty decision":                         {[]string{"x-b3-sampled: "}, 1},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			stdout, stderr, status := tracebaton(t, "", append([]string{"explain"}, test.headers...)...)
 			assert.Equal(t, test.status, status, stdout)
 			assert.Empty(t, stderr)
-			golden(t, "explain/"+strings.ReplaceAll(strings.ReplaceAll(name, ",", ""), " ", "-"), stdout)
+			for row := range strings.Lines(stdout) {
+				assert.LessOrEqual(t, utf8.RuneCountInString(row)-1, 80, row)
+			}
+			golden(t, "explain/"+fileName.Replace(name), stdout)
 		})
 	}
 }
@@ -128,33 +163,53 @@ func TestEachMessageOfADumpIsExplainedByItself(t *testing.T) {
 }
 
 func TestADumpWithoutTraceHeadersIsNotExplained(t *testing.T) {
-	for _, dump := range []string{"", "accept: */*", "{", "{}", "{\"headers\":{}}", "<html>\n", strings.Repeat("x", maxDump+1)} {
+	for _, dump := range []string{"", "accept: */*", "{", "{}", "{\"headers\":{}}", "<html>\n", strings.Repeat("x", maxPaste+1)} {
 		_, stderr, status := tracebaton(t, dump, "explain")
 		assert.Equal(t, statusUnknown, status)
 		assert.NotEmpty(t, stderr)
 	}
 }
 
-// Whatever is read, nothing that is printed can control the terminal.
+func TestAVersionOfEnvoyIsAskedForByItsNumber(t *testing.T) {
+	for _, version := range []string{"", "1", "2.0", "1.x", "istio-1.29", "1.38.3.4"} {
+		_, stderr, status := tracebaton(t, "", "explain", "-envoy", version, "b3: 0")
+		assert.Equal(t, statusUnknown, status, version)
+		assert.Contains(t, stderr, "no version of Envoy, such as 1.38", version)
+	}
+}
+
+// Whatever is read, nothing that is printed can control the terminal, and all
+// fits into one of 80 columns.
 func FuzzExplain(f *testing.F) {
 	f.Add("> GET / HTTP/1.1\n> b3: " + traceID + "-" + spanID + "-1\n>\n< HTTP/1.1 200 OK\n")
 	f.Add(`{"headers":{"B3":["d","\u001b[31m"],"Traceparent":"00-\u202e"}}`)
 	f.Add("tracestate: a=1,b\x9b31m=2\nbaggage: \x1b]0;title\x07\nx-request-id: \u202e")
 	f.Add("sw8: 1-G1szMW0=-G1szMW0=-3-a-b-c-d\nuber-trace-id: 1:2:3:4")
-	for _, name := range known() {
+	f.Add(`{"traceID":"` + traceID + `","spanID":"` + spanID + `","tags":[{"key":"guid:x-request-id","value":"\u001b[31m"}]}`)
+	f.Add("uberctx-\u202e: 1\nnames b3 and \x1b[31m baggage\n[" + traceID + "-" + spanID + "]")
+	for _, name := range headerNames {
 		f.Add(name + ": 1")
+	}
+	files, err := filepath.Glob("testdata/pastes/*.txt")
+	require.NoError(f, err)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(f, err)
+		f.Add(string(text))
 	}
 	f.Fuzz(func(t *testing.T, dump string) {
 		stdout, stderr, status := tracebaton(t, dump, "explain")
-		if status == statusUnknown {
-			return
-		}
-		if stdout == "" || stderr != "" {
+		if status != statusUnknown && (stdout == "" || stderr != "") {
 			t.Errorf("%q: status %d, %q, %q", dump, status, stdout, stderr)
 		}
-		for _, c := range stdout {
+		for _, c := range stdout + stderr {
 			if c != '\n' && !unicode.IsPrint(c) {
-				t.Errorf("%q: prints %q in %q", dump, c, stdout)
+				t.Errorf("%q: prints %q in %q", dump, c, stdout+stderr)
+			}
+		}
+		for row := range strings.Lines(stdout) {
+			if n := utf8.RuneCountInString(row) - 1; n > 80 {
+				t.Errorf("%q: prints %d columns in %q", dump, n, row)
 			}
 		}
 	})

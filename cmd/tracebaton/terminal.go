@@ -3,17 +3,23 @@ package main
 import (
 	"crypto/rand"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
+
+	"golang.org/x/term"
 )
 
 // newEnv returns the process's own.
 func newEnv() env {
-	info, err := os.Stdout.Stat()
-	terminal := err == nil && info.Mode()&os.ModeCharDevice != 0
+	fd := int(os.Stdout.Fd())
+	width, _, err := term.GetSize(fd)
+	if err != nil {
+		width = 0
+	}
 	return env{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, random: rand.Reader,
-		color: colored(terminal, os.Getenv),
+		color: colored(term.IsTerminal(fd), os.Getenv), width: width,
 	}
 }
 
@@ -62,7 +68,18 @@ func shorten(s string, n int) string {
 	return string(r[:head]) + "…" + string(r[len(r)-(n-1-head):])
 }
 
+// firstLine returns what an answer says first: the title, if it is a page.
 func firstLine(s string) string {
+	if lower := strings.ToLower(s); strings.Contains(lower, "<html") || strings.HasPrefix(strings.TrimSpace(lower), "<!doctype html") {
+		if _, after, ok := strings.Cut(lower, "<title>"); ok {
+			title, _, _ := strings.Cut(s[len(s)-len(after):], "<")
+			s = strings.Join(strings.Fields(title), " ")
+		} else {
+			s = strings.Join(strings.Fields(tags.ReplaceAllString(s, " ")), " ")
+		}
+	}
 	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
 	return printable(shorten(line, 120))
 }
+
+var tags = regexp.MustCompile(`(?s)<[^>]*>`)

@@ -34,6 +34,7 @@ free port of its own on 127.0.0.1, and sends requests from one to the next:
   2  /fetch_with_trace  does: one request, one trace
   3  /env/version       answered by v1 and v2 in turn
   4  a URL in a URL in a URL
+  5  who loses the trace, as tracebaton audit finds it from the spans
 
 What came of it is printed as it happens, and served in the Jaeger UI until
 Ctrl-C.

@@ -36,7 +36,7 @@ type story struct {
 
 func (s *story) tell(ctx context.Context) error {
 	s.prologue()
-	for _, chapter := range []func(context.Context) error{s.breaks, s.holds, s.turns, s.nests, s.shows} {
+	for _, chapter := range []func(context.Context) error{s.breaks, s.holds, s.turns, s.nests, s.shows, s.audits} {
 		if err := chapter(ctx); err != nil {
 			return err
 		}

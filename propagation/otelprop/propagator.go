@@ -171,11 +171,20 @@ func (p Propagator) inject(ctx context.Context, dst http.Header, keeps bool) {
 	h.Inject(dst)
 }
 
-func isB3(lower string) bool { return lower == "b3" || strings.HasPrefix(lower, "x-b3-") }
+// isSingle, isMulti, isW3C and isID take a name in any case, and do not
+// allocate for it.
+func isSingle(name string) bool { return strings.EqualFold(name, "b3") }
 
-func isW3C(lower string) bool { return lower == "traceparent" || lower == "tracestate" }
+func isMulti(name string) bool {
+	const prefix = "x-b3-"
+	return len(name) > len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
+}
 
-func isID(lower string) bool { return isB3(lower) || isW3C(lower) }
+func isW3C(name string) bool {
+	return strings.EqualFold(name, "traceparent") || strings.EqualFold(name, "tracestate")
+}
+
+func isID(name string) bool { return isSingle(name) || isMulti(name) || isW3C(name) }
 
 // write writes sc to dst in B3 and W3C, and deletes what else dst has of them.
 // A trace ID that came with 16 digits keeps them in B3. Debug implies the
@@ -192,12 +201,12 @@ func (p Propagator) write(sc trace.SpanContext, in *received, tracestate []strin
 		multi, single = p.Encoding&b3.B3MultipleHeader != 0, p.Encoding&b3.B3SingleHeader != 0
 	}
 	for name := range dst {
-		lower := strings.ToLower(name)
 		switch {
-		case hasW3C && isW3C(lower):
-		case hasB3 && isB3(lower):
-			single = single || keeps && lower == "b3"
-			multi = multi || keeps && lower != "b3"
+		case hasW3C && isW3C(name):
+		case hasB3 && isSingle(name):
+			single = single || keeps
+		case hasB3 && isMulti(name):
+			multi = multi || keeps
 		default:
 			continue
 		}

@@ -2,6 +2,7 @@ package otelprop_test
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -139,11 +140,16 @@ func multi(lines ...string) http.Header {
 	}, lines...)...)
 }
 
+// ownMulti is the service's own span in x-b3-*, with these lines beside it.
+func ownMulti(lines ...string) http.Header {
+	return header(append([]string{"x-b3-traceid: " + inTrace, "x-b3-spanid: " + ownSpan, "x-b3-sampled: 1"}, lines...)...)
+}
+
 func TestInjectPrefersASampledSpanThenWhatCameInThenTheSpanThatIsThere(t *testing.T) {
 	for name, row := range map[string]injected{
-		"a sampled span is the parent, in x-b3-* when these came in": {
+		"a sampled span is the parent, in x-b3-* when these came in, and in traceparent": {
 			in: multi("x-request-id: r"), span: span(t, inTrace, true),
-			out: header("x-request-id: r", "x-b3-traceid: "+inTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 1"),
+			out: header("x-request-id: r", "x-b3-traceid: "+inTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 1", "traceparent: "+ownParent),
 		},
 		"nothing where neither is listed": {
 			p: otelprop.Propagator{Families: propagation.Of(propagation.RequestID)}, in: multi("x-request-id: r"), span: span(t, inTrace, true),
@@ -151,7 +157,7 @@ func TestInjectPrefersASampledSpanThenWhatCameInThenTheSpanThatIsThere(t *testin
 		},
 		"outside any request too": {
 			in: header(), span: span(t, inTrace, true),
-			out: header("x-b3-traceid: "+inTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 1"),
+			out: header("x-b3-traceid: "+inTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 1", "traceparent: "+ownParent),
 		},
 		"an unsampled span is no parent: what came in goes out": {
 			in: multi("x-request-id: r", "traceparent: "+otherParent, "x-ot-span-context: o"), span: span(t, inTrace, false),
@@ -168,7 +174,7 @@ func TestInjectPrefersASampledSpanThenWhatCameInThenTheSpanThatIsThere(t *testin
 		},
 		"an unsampled span outside any trace: its IDs, not sampled": {
 			in: header("x-request-id: r"), span: span(t, otherTrace, false),
-			out: header("x-request-id: r", "x-b3-traceid: "+otherTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 0"),
+			out: header("x-request-id: r", "x-b3-traceid: "+otherTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 0", "traceparent: "+ownUnsampled),
 		},
 		"neither span nor trace: nothing is invented": {
 			in:  header("x-request-id: r"),
@@ -182,11 +188,11 @@ func TestInjectPrefersASampledSpanThenWhatCameInThenTheSpanThatIsThere(t *testin
 		},
 		"debug survives in the trace it was asked for": {
 			in: header("x-b3-traceid: "+inTrace, "x-b3-spanid: "+inSpan, "x-b3-flags: 1"), span: span(t, inTrace, true),
-			out: header("x-b3-traceid: "+inTrace, "x-b3-spanid: "+ownSpan, "x-b3-flags: 1"),
+			out: header("x-b3-traceid: "+inTrace, "x-b3-spanid: "+ownSpan, "x-b3-flags: 1", "traceparent: "+ownParent),
 		},
 		"and in no other": {
 			in: header("b3: " + inTrace + "-" + inSpan + "-d"), span: span(t, otherTrace, true),
-			out: header("b3: " + otherTrace + "-" + ownSpan + "-1"),
+			out: header("b3: "+otherTrace+"-"+ownSpan+"-1", "traceparent: 00-"+otherTrace+"-"+ownSpan+"-01"),
 		},
 		"what is relayed gives way to the caller's choice": {
 			in:  multi("x-request-id: r"),
@@ -197,7 +203,7 @@ func TestInjectPrefersASampledSpanThenWhatCameInThenTheSpanThatIsThere(t *testin
 			p:  otelprop.Propagator{Families: propagation.Istio().With(propagation.XRay, propagation.Jaeger, propagation.Datadog)},
 			in: header("x-amzn-trace-id: Root=1-5", "uber-trace-id: 1:2:0:1", "x-datadog-trace-id: 5", "x-ot-span-context: o", "b3: 1"), span: span(t, inTrace, true),
 			out: header("x-amzn-trace-id: Root=1-5", "uber-trace-id: 1:2:0:1", "x-datadog-trace-id: 5", "x-ot-span-context: o",
-				"b3: "+inTrace+"-"+ownSpan+"-1"),
+				"b3: "+inTrace+"-"+ownSpan+"-1", "traceparent: "+ownParent),
 		},
 		"a malformed B3 is not passed on as a trace": {
 			in:  header("b3: x", "x-request-id: r"),
@@ -208,52 +214,95 @@ func TestInjectPrefersASampledSpanThenWhatCameInThenTheSpanThatIsThere(t *testin
 	}
 }
 
-func TestReencodingWritesTheFormatsThatCameInAndNothingStaleBesideThem(t *testing.T) {
+func TestReencodingWritesB3AndW3CAndNothingStaleBesideThem(t *testing.T) {
 	w3cFirst := propagation.Of(propagation.RequestID, propagation.W3C, propagation.B3)
 	for name, row := range map[string]injected{
 		"in b3 when that came in": {
 			in: header("b3: " + inTrace + "-" + inSpan + "-1-0020000000000001"), span: span(t, inTrace, true),
-			out: header("b3: " + inTrace + "-" + ownSpan + "-1"),
+			out: header("b3: "+inTrace+"-"+ownSpan+"-1", "traceparent: "+ownParent),
 		},
-		"in traceparent when that came in, tracestate kept": {
+		"in x-b3-* when only traceparent came in, tracestate kept": {
 			in: header("traceparent: "+inParent, "tracestate: a=1"), span: span(t, inTrace, true),
-			out: header("traceparent: "+ownParent, "tracestate: a=1"),
+			out: ownMulti("traceparent: "+ownParent, "tracestate: a=1"),
 		},
-		"in all formats that came in": {
+		"in both forms of B3 that came in": {
 			in: multi("b3: "+inTrace+"-"+inSpan+"-1", "traceparent: "+inParent), span: span(t, inTrace, true),
-			out: header("x-b3-traceid: "+inTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 1", "b3: "+inTrace+"-"+ownSpan+"-1", "traceparent: "+ownParent),
+			out: ownMulti("b3: "+inTrace+"-"+ownSpan+"-1", "traceparent: "+ownParent),
 		},
-		"a format that came in malformed is still the one that is spoken": {
+		"a form that came in malformed is still the one that is spoken": {
 			in: header("b3: x"), span: span(t, inTrace, true),
-			out: header("b3: " + inTrace + "-" + ownSpan + "-1"),
+			out: header("b3: "+inTrace+"-"+ownSpan+"-1", "traceparent: "+ownParent),
 		},
-		"x-b3-* where none came in": {
+		"in x-b3-* where none came in": {
 			in: header("x-request-id: r"), span: span(t, inTrace, true),
-			out: header("x-request-id: r", "x-b3-traceid: "+inTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 1"),
+			out: ownMulti("x-request-id: r", "traceparent: "+ownParent),
 		},
-		"traceparent where none came in and W3C is believed first": {
+		"the same where W3C is believed first": {
 			p: otelprop.Propagator{Families: w3cFirst}, in: header("x-request-id: r"), span: span(t, inTrace, true),
-			out: header("x-request-id: r", "traceparent: "+ownParent),
+			out: ownMulti("x-request-id: r", "traceparent: "+ownParent),
 		},
-		"traceparent where B3 is not listed": {
+		"no B3 where it is not listed": {
 			p: otelprop.Propagator{Families: propagation.Of(propagation.W3C)}, in: multi(), span: span(t, inTrace, true),
 			out: header("traceparent: " + ownParent),
 		},
+		"no traceparent where it is not listed": {
+			p: otelprop.Propagator{Families: propagation.Of(propagation.B3)}, in: header("traceparent: " + inParent), span: span(t, inTrace, true),
+			out: ownMulti(),
+		},
 		"Encoding chooses b3 for what is started here": {
 			p: otelprop.Propagator{Encoding: b3.B3SingleHeader}, in: header(), span: span(t, inTrace, true),
-			out: header("b3: " + inTrace + "-" + ownSpan + "-1"),
+			out: header("b3: "+inTrace+"-"+ownSpan+"-1", "traceparent: "+ownParent),
 		},
-		"and in place of the B3 format that came in": {
+		"and in place of the form that came in": {
 			p: otelprop.Propagator{Encoding: b3.B3SingleHeader}, in: multi("traceparent: " + inParent), span: span(t, inTrace, true),
 			out: header("b3: "+inTrace+"-"+ownSpan+"-1", "traceparent: "+ownParent),
 		},
 		"or both": {
 			p: otelprop.Propagator{Encoding: b3.B3SingleHeader | b3.B3MultipleHeader}, in: header("b3: 1"), span: span(t, inTrace, true),
-			out: header("b3: "+inTrace+"-"+ownSpan+"-1", "x-b3-traceid: "+inTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 1"),
+			out: ownMulti("b3: "+inTrace+"-"+ownSpan+"-1", "traceparent: "+ownParent),
 		},
-		"but not where only W3C came in": {
-			p: otelprop.Propagator{Encoding: b3.B3SingleHeader}, in: header("traceparent: " + inParent), span: span(t, inTrace, true),
-			out: header("traceparent: " + ownParent),
+		"the random flag is kept": {
+			in: header("traceparent: 00-" + inTrace + "-" + inSpan + "-03"), span: span(t, inTrace, true),
+			out: ownMulti("traceparent: 00-" + inTrace + "-" + ownSpan + "-03"),
+		},
+		"also where B3 is the parent": {
+			in: multi("traceparent: 00-" + inTrace + "-" + inSpan + "-03"), span: span(t, inTrace, true),
+			out: ownMulti("traceparent: 00-" + inTrace + "-" + ownSpan + "-03"),
+		},
+		"but not in another trace": {
+			in: header("traceparent: 00-" + inTrace + "-" + inSpan + "-03"), span: span(t, otherTrace, false),
+			out: header("x-b3-traceid: "+otherTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 0", "traceparent: "+ownUnsampled),
+		},
+		"flags that nobody knows are not": {
+			in: header("traceparent: 00-" + inTrace + "-" + inSpan + "-fd"), span: span(t, inTrace, true),
+			out: ownMulti("traceparent: 00-" + inTrace + "-" + ownSpan + "-01"),
+		},
+		"a tracestate that came in two lines goes out in two": {
+			in: header("traceparent: "+inParent, "tracestate: a=1 ,b=2", "tracestate: c=3,"), span: span(t, inTrace, true),
+			out: ownMulti("traceparent: "+ownParent, "tracestate: a=1 ,b=2", "tracestate: c=3,"),
+		},
+		"one that OpenTelemetry cannot read, too": {
+			in: header("traceparent: "+inParent, "tracestate: foo@=1,foo@=2,0a=3"), span: span(t, inTrace, true),
+			out: ownMulti("traceparent: "+ownParent, "tracestate: foo@=1,foo@=2,0a=3"),
+		},
+		"one that is invalid is left out alone": {
+			in: header("x-request-id: r", "traceparent: "+inParent, "tracestate: FOO=1"), span: span(t, inTrace, true),
+			out: ownMulti("x-request-id: r", "traceparent: "+ownParent),
+		},
+		"one that the SDK changed goes out as the SDK says": {
+			in: header("traceparent: "+inParent, "tracestate: a=1 , b=2"),
+			span: func(ctx context.Context) context.Context {
+				ctx = withSpan(ctx, id(t, inTrace), true)
+				sc := trace.SpanContextFromContext(ctx)
+				state, err := sc.TraceState().Insert("ot", "th:8")
+				require.NoError(t, err)
+				return trace.ContextWithSpanContext(ctx, sc.WithTraceState(state))
+			},
+			out: ownMulti("traceparent: "+ownParent, "tracestate: ot=th:8,a=1,b=2"),
+		},
+		"one of another trace stays behind": {
+			in: header("traceparent: "+inParent, "tracestate: a=1"), span: span(t, otherTrace, true),
+			out: header("x-b3-traceid: "+otherTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 1", "traceparent: 00-"+otherTrace+"-"+ownSpan+"-01"),
 		},
 		"a 16-digit trace ID stays 16 in B3 and is padded in traceparent": {
 			in:   header("x-b3-traceid: "+shortTrace, "x-b3-spanid: "+inSpan, "b3: "+shortTrace+"-"+inSpan+"-1", "traceparent: 00-"+paddedTrace+"-"+inSpan+"-01"),
@@ -264,7 +313,7 @@ func TestReencodingWritesTheFormatsThatCameInAndNothingStaleBesideThem(t *testin
 		"nothing stale stays in a rewritten family, whatever its case": {
 			in: multi(), span: span(t, inTrace, true),
 			dst: http.Header{"X-B3-Parentspanid": {"0020000000000001"}, "B3": {"0"}, "x-b3-flags": {"1"}, "X-B3-Sampled": nil, "Accept": {"*/*"}, "Traceparent": {"mine"}},
-			out: http.Header{"X-B3-Traceid": {inTrace}, "X-B3-Spanid": {ownSpan}, "X-B3-Sampled": {"1"}, "Accept": {"*/*"}, "Traceparent": {"mine"}},
+			out: http.Header{"X-B3-Traceid": {inTrace}, "X-B3-Spanid": {ownSpan}, "X-B3-Sampled": {"1"}, "Accept": {"*/*"}, "Traceparent": {ownParent}},
 		},
 	} {
 		t.Run(name, row.check)
@@ -273,20 +322,53 @@ func TestReencodingWritesTheFormatsThatCameInAndNothingStaleBesideThem(t *testin
 
 func TestOnlyASpanThatWasPutIntoAnotherTraceOnPurposeLeavesTheTrace(t *testing.T) {
 	in := header("traceparent: "+inParent, "tracestate: a=1")
+	own := header("x-b3-traceid: "+otherTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 0", "traceparent: "+ownUnsampled)
 	p := otelprop.Propagator{}
 	relayed := propagation.Istio().Incoming(httptestRequest("traceparent", inParent, "tracestate", "a=1")).Context()
 	extracted := p.Extract(context.Background(), otelpropagation.HeaderCarrier(in))
-	detached := propagation.NewContext(context.Background(), propagation.FromContext(extracted))
 	for name, row := range map[string]struct {
 		ctx context.Context
 		out http.Header
 	}{
-		"on purpose, since its parent was there to join":            {withSpan(extracted, id(t, otherTrace), false), header("traceparent: " + ownUnsampled)},
-		"not on purpose, since nobody told it of a parent":          {withSpan(relayed, id(t, otherTrace), false), in},
-		"nor where the context that knew the parent was left":       {propagation.NewContext(withSpan(context.Background(), id(t, otherTrace), false), propagation.FromContext(extracted)), in},
-		"but where the parent came along":                           {withSpan(detached, id(t, otherTrace), false), header("traceparent: " + ownUnsampled)},
-		"a list that is read later does not change that":            {withSpan(propagation.Of(propagation.RequestID).Incoming(httptestRequest("x-request-id", "r").WithContext(extracted)).Context(), id(t, otherTrace), false), header("x-request-id: r", "traceparent: "+ownUnsampled)},
-		"a span of the same trace that is not sampled is no parent": {withSpan(extracted, id(t, inTrace), false), in},
+		"on purpose, since its parent was there to join":              {withSpan(extracted, id(t, otherTrace), false), own},
+		"also in work that outlives the request":                      {withSpan(context.WithoutCancel(extracted), id(t, otherTrace), false), own},
+		"not on purpose, since nobody told it of a parent":            {withSpan(relayed, id(t, otherTrace), false), in},
+		"nor where the context that knew the parent was left":         {propagation.NewContext(withSpan(context.Background(), id(t, otherTrace), false), propagation.FromContext(extracted)), in},
+		"a list that is read later does not change that":              {withSpan(propagation.Of(propagation.RequestID).Incoming(httptestRequest("x-request-id", "r").WithContext(extracted)).Context(), id(t, otherTrace), false), with(own, "x-request-id: r")},
+		"a span of the same trace that is not sampled is no parent":   {withSpan(extracted, id(t, inTrace), false), in},
+		"headers that name no parent, read in place of those, do not": {withSpan(p.Extract(extracted, otelpropagation.HeaderCarrier(header("traceparent: 00-malformed"))), id(t, otherTrace), false), own},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := http.Header{}
+			p.Inject(row.ctx, otelpropagation.HeaderCarrier(out))
+			assert.Equal(t, row.out, out)
+		})
+	}
+}
+
+// with returns a copy of h with these lines.
+func with(h http.Header, lines ...string) http.Header {
+	h = h.Clone()
+	for name, values := range header(lines...) {
+		h[name] = values
+	}
+	return h
+}
+
+func TestNarrowingHolds(t *testing.T) {
+	p := otelprop.Propagator{}
+	in := multi("x-request-id: r", "traceparent: "+inParent, "tracestate: a=1", "x-ot-span-context: o")
+	extracted := p.Extract(context.Background(), otelpropagation.HeaderCarrier(in))
+	narrowed := propagation.NewContext(extracted, propagation.FromContext(extracted).Only(propagation.Of(propagation.RequestID)))
+	for name, row := range map[string]struct {
+		ctx context.Context
+		out http.Header
+	}{
+		"without a span": {narrowed, header("x-request-id: r")},
+		"with a span of the caller's trace that nobody records": {withSpan(narrowed, id(t, inTrace), false), header("x-request-id: r")},
+		"with a new trace that is not sampled": {withSpan(narrowed, id(t, otherTrace), false),
+			header("x-request-id: r", "x-b3-traceid: "+otherTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 0", "traceparent: "+ownUnsampled)},
+		"to B3, W3C does not travel": {propagation.NewContext(extracted, propagation.FromContext(extracted).Only(propagation.Of(propagation.B3))), multi()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := http.Header{}
@@ -295,43 +377,59 @@ func TestOnlyASpanThatWasPutIntoAnotherTraceOnPurposeLeavesTheTrace(t *testing.T
 		})
 	}
 
-	again := p.Extract(extracted, otelpropagation.HeaderCarrier(header("traceparent: 00-malformed")))
-	onto := propagation.NewContext(withSpan(context.Background(), id(t, inTrace), true), propagation.FromContext(extracted))
+	came := otelpropagation.MapCarrier{
+		"x-b3-traceid": inTrace, "x-b3-spanid": inSpan, "x-b3-parentspanid": "0020000000000001", "x-b3-flags": "1",
+		"b3": inTrace + "-" + inSpan + "-d", "traceparent": inParent, "tracestate": "a=1",
+	}
 	for name, row := range map[string]struct {
-		ctx context.Context
-		out http.Header
+		p      otelprop.Propagator
+		carry  func(otelpropagation.MapCarrier) otelpropagation.TextMapCarrier
+		inject otelpropagation.MapCarrier
 	}{
-		"headers that name no parent are read in place of those that did": {withSpan(again, id(t, otherTrace), false), header("traceparent: " + ownUnsampled)},
-		"a context of the same trace knew the parent, too":                {withSpan(onto, id(t, otherTrace), false), header("traceparent: " + ownUnsampled)},
+		"Extract and Inject through one map": {
+			carry: func(m otelpropagation.MapCarrier) otelpropagation.TextMapCarrier { return m },
+			inject: otelpropagation.MapCarrier{
+				"x-b3-traceid": otherTrace, "x-b3-spanid": ownSpan, "x-b3-sampled": "1",
+				"b3": otherTrace + "-" + ownSpan + "-1", "traceparent": "00-" + otherTrace + "-" + ownSpan + "-01",
+			},
+		},
+		"and one that can only be set": {
+			p:     otelprop.Propagator{Encoding: b3.B3SingleHeader},
+			carry: func(m otelpropagation.MapCarrier) otelpropagation.TextMapCarrier { return onlySets{m} },
+			inject: otelpropagation.MapCarrier{
+				"x-b3-traceid": otherTrace, "x-b3-spanid": ownSpan, "x-b3-sampled": "1", "x-b3-parentspanid": "", "x-b3-flags": "0",
+				"b3": otherTrace + "-" + ownSpan + "-1", "traceparent": "00-" + otherTrace + "-" + ownSpan + "-01", "tracestate": "",
+			},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			out := http.Header{}
-			p.Inject(row.ctx, otelpropagation.HeaderCarrier(out))
-			assert.Equal(t, row.out, out)
+			m := maps.Clone(came)
+			carrier := row.carry(m)
+			ctx := row.p.Extract(context.Background(), carrier)
+			row.p.Inject(withSpan(ctx, id(t, otherTrace), true), carrier)
+			assert.Equal(t, row.inject, m)
 		})
 	}
-	t.Run("NewContext believes the Propagator's list, not one that was read later", func(t *testing.T) {
-		w3cFirst := otelprop.Propagator{Families: propagation.Of(propagation.RequestID, propagation.W3C, propagation.B3)}
-		r := httptestRequest("b3", inTrace+"-"+inSpan+"-1", "traceparent", otherParent)
-		ctx := w3cFirst.Extract(context.Background(), otelpropagation.HeaderCarrier(r.Header))
-		ctx = propagation.Istio().Incoming(r.WithContext(ctx)).Context()
-		ctx = propagation.NewContext(context.Background(), propagation.FromContext(ctx))
-		assert.Equal(t, otherTrace, trace.SpanContextFromContext(ctx).TraceID().String())
-	})
-	t.Run("NewContext brings the remote parent along where there is no span", func(t *testing.T) {
-		assert.Equal(t, trace.SpanContextFromContext(extracted), trace.SpanContextFromContext(detached))
-		assert.True(t, trace.SpanContextFromContext(detached).IsRemote())
-	})
-	t.Run("but none that no Propagator has read", func(t *testing.T) {
-		ctx := propagation.NewContext(context.Background(), propagation.FromContext(relayed))
-		assert.False(t, trace.SpanContextFromContext(ctx).IsValid())
-	})
-	t.Run("and none in place of a span that is there", func(t *testing.T) {
-		ctx := withSpan(context.Background(), id(t, otherTrace), true)
-		ctx = propagation.NewContext(ctx, propagation.FromContext(extracted))
-		assert.Equal(t, otherTrace, trace.SpanContextFromContext(ctx).TraceID().String())
+	t.Run("a decision that debug implies is not turned round", func(t *testing.T) {
+		m := maps.Clone(came)
+		delete(m, "b3")
+		m["x-b3-sampled"] = "1"
+		carrier := onlySets{m}
+		ctx := p.Extract(context.Background(), carrier)
+		p.Inject(withSpan(ctx, id(t, inTrace), true), carrier)
+		assert.Equal(t, otelpropagation.MapCarrier{
+			"x-b3-traceid": inTrace, "x-b3-spanid": ownSpan, "x-b3-sampled": "1", "x-b3-parentspanid": "", "x-b3-flags": "1",
+			"traceparent": ownParent, "tracestate": "a=1",
+		}, m)
 	})
 }
+
+// onlySets is a carrier that removes nothing, as most that libraries have.
+type onlySets struct{ m otelpropagation.MapCarrier }
+
+func (c onlySets) Get(name string) string { return c.m[name] }
+func (c onlySets) Set(name, value string) { c.m[name] = value }
+func (c onlySets) Keys() []string         { return c.m.Keys() }
 
 func TestOfSeveralPropagatorsEachCarriesItsOwnAndTheParentStays(t *testing.T) {
 	istio := otelprop.Propagator{}
@@ -347,15 +445,14 @@ func TestOfSeveralPropagatorsEachCarriesItsOwnAndTheParentStays(t *testing.T) {
 				ctx context.Context
 				out http.Header
 			}{
-				"what came in goes out":                               {ctx, in},
-				"a trace that was begun on purpose is left to itself": {withSpan(ctx, id(t, otherTrace), false), header("traceparent: "+ownUnsampled, "end-user: jason")},
+				"what came in goes out": {ctx, in},
+				"a trace that was begun on purpose is left to itself": {withSpan(ctx, id(t, otherTrace), false),
+					header("x-b3-traceid: "+otherTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 0", "traceparent: "+ownUnsampled, "end-user: jason")},
 			} {
 				out := http.Header{}
 				p.Inject(row.ctx, otelpropagation.HeaderCarrier(out))
 				assert.Equal(t, row.out, out, what)
 			}
-			detached := propagation.NewContext(context.Background(), propagation.FromContext(ctx))
-			assert.Equal(t, inTrace, trace.SpanContextFromContext(detached).TraceID().String(), "work that outlives the request joins the trace")
 		})
 	}
 	t.Run("what they read apart stays apart", func(t *testing.T) {
@@ -388,11 +485,11 @@ func TestSamplingAloneTravels(t *testing.T) {
 			}
 			out := http.Header{}
 			p.Inject(withSpan(ctx, id(t, otherTrace), true), otelpropagation.HeaderCarrier(out))
+			own := header("x-b3-traceid: "+otherTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 1")
 			if strings.HasPrefix(line, "b3") {
-				assert.Equal(t, header("b3: "+otherTrace+"-"+ownSpan+"-1"), out)
-			} else {
-				assert.Equal(t, header("x-b3-traceid: "+otherTrace, "x-b3-spanid: "+ownSpan, "x-b3-sampled: 1"), out)
+				own = header("b3: " + otherTrace + "-" + ownSpan + "-1")
 			}
+			assert.Equal(t, with(own, "traceparent: 00-"+otherTrace+"-"+ownSpan+"-01"), out)
 		})
 	}
 }
@@ -426,7 +523,8 @@ func TestOtherCarriersGetLowerCaseNamesAndFirstValues(t *testing.T) {
 
 	out = otelpropagation.MapCarrier{"x-ot-span-context": "mine"}
 	p.Inject(withSpan(ctx, id(t, inTrace), true), out)
-	assert.Equal(t, otelpropagation.MapCarrier{"x-request-id": "r", "x-b3-traceid": inTrace, "x-b3-spanid": ownSpan, "x-b3-sampled": "1", "x-ot-span-context": "mine"}, out)
+	assert.Equal(t, otelpropagation.MapCarrier{"x-request-id": "r", "x-b3-traceid": inTrace, "x-b3-spanid": ownSpan, "x-b3-sampled": "1",
+		"traceparent": ownParent, "x-ot-span-context": "mine"}, out)
 
 	t.Run("what is there already is not set again", func(t *testing.T) {
 		out := &notingCarrier{MapCarrier: otelpropagation.MapCarrier{"x-ot-span-context": "mine", "x-request-id": "mine"}}
@@ -468,6 +566,17 @@ func TestFieldsAreTheNamesThatInjectMaySet(t *testing.T) {
 	}, otelprop.Propagator{}.Fields())
 	otelprop.Propagator{}.Fields()[0] = "changed"
 	assert.Equal(t, "x-request-id", otelprop.Propagator{}.Fields()[0])
+}
+
+func TestOtherHeadersOfTheCallCostNoAllocation(t *testing.T) {
+	p := otelprop.Propagator{}
+	ctx := withSpan(p.Extract(context.Background(), otelpropagation.HeaderCarrier(multi())), id(t, inTrace), true)
+	allocs := func(others ...string) float64 {
+		out := header(others...)
+		p.Inject(ctx, otelpropagation.HeaderCarrier(out)) // makes room in the map
+		return testing.AllocsPerRun(100, func() { p.Inject(ctx, otelpropagation.HeaderCarrier(out)) })
+	}
+	assert.Equal(t, allocs(), allocs("Accept: */*", "User-Agent: test", "X-Forwarded-For: 10.1.2.3"))
 }
 
 func BenchmarkPropagator(b *testing.B) {

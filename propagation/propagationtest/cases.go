@@ -15,11 +15,7 @@ import (
 
 	"github.com/tracebaton/tracebaton/internal/hop"
 	"github.com/tracebaton/tracebaton/internal/wire"
-	"github.com/tracebaton/tracebaton/propagation"
 )
-
-// crowd is how many requests are made at once.
-const crowd = 32
 
 // testCase is one thing that a service must do.
 type testCase struct {
@@ -32,30 +28,33 @@ type testCase struct {
 	// beyond says that the case is about more than what is sent: faults of any
 	// call whatever are not repeated.
 	beyond bool
-	run    func(l *lab, r *report)
+	// first says that the case is about a plain request.
+	first bool
+	run   func(b *bench, r *report)
 }
 
 var cases = []testCase{
 	{
-		name: "headers of all families arrive together",
-		why:  "a mesh in transition sends several formats at once, and sidecars, gateways and older services each read their own",
-		run: func(l *lab, r *report) {
-			r.send(l.probe(newTrace(), l.names()...))
+		name:  "headers of all families arrive together",
+		why:   "a mesh in transition sends several formats at once, and sidecars, gateways and older services each read their own",
+		first: true,
+		run: func(b *bench, r *report) {
+			r.send(b.probe(newTrace(), b.names()...))
 		},
 	},
 	{
 		name: "every value of a repeated header arrives, in order",
 		why:  "proxies split long lists into several headers of one name, and their values are one list",
-		run: func(l *lab, r *report) {
+		run: func(b *bench, r *report) {
 			t := newTrace()
-			p := l.probe(t, l.names()...)
-			names := l.lists()
+			p := b.probe(t, b.names()...)
+			names := b.lists()
 			if len(names) == 0 {
 				r.skip("the service promises no header that may come several times")
 				return
 			}
 			for _, name := range names {
-				p.sent.Add(name, strings.Replace(p.sent.Get(name), "=", "2=", 1))
+				p.sent.Add(name, "second="+t.Span)
 			}
 			r.send(p)
 		},
@@ -64,11 +63,11 @@ var cases = []testCase{
 		name:  "a sampling decision without IDs is passed on",
 		why:   "the gateway has decided, and leaves it to the next sidecar to start the trace; without the decision that sidecar decides again",
 		needs: []string{"x-b3-sampled", "b3"},
-		run: func(l *lab, r *report) {
+		run: func(b *bench, r *report) {
 			for _, h := range []http.Header{
 				{"X-B3-Sampled": {"1"}}, {"X-B3-Sampled": {"0"}}, {"X-B3-Flags": {"1"}}, {"B3": {"0"}}, {"B3": {"1"}}, {"B3": {"d"}},
 			} {
-				p := l.probe(hop.Trace{})
+				p := b.probe(hop.Trace{})
 				maps.Copy(p.sent, h)
 				r.send(p)
 			}
@@ -78,64 +77,85 @@ var cases = []testCase{
 		name:  "a debug request stays one",
 		why:   "somebody is looking for a fault and asked for this one request to be recorded, whatever the samplers say",
 		needs: []string{"x-b3-flags", "b3"},
-		run: func(l *lab, r *report) {
-			r.send(l.probe(newTrace().Decided(wire.Debug), multi...))
-			r.send(l.probe(newTrace().Decided(wire.Debug), "b3"))
+		run: func(b *bench, r *report) {
+			r.send(b.probe(newTrace().Decided(wire.Debug), multi...))
+			r.send(b.probe(newTrace().Decided(wire.Debug), "b3"))
 		},
 	},
 	{
 		name:  "a trace that is not sampled stays so",
 		why:   "services that record what nobody else does fill the store with pieces",
 		needs: []string{"x-b3-sampled", "b3", "traceparent"},
-		run: func(l *lab, r *report) {
+		run: func(b *bench, r *report) {
 			for _, names := range [][]string{multi, {"b3"}, {"traceparent", "tracestate"}} {
-				if names = l.promised(names); len(names) > 0 {
-					r.send(l.probe(newTrace().Decided(wire.Denied), names...))
+				if names = b.promised(names); len(names) > 0 {
+					r.send(b.probe(newTrace().Decided(wire.Denied), names...))
 				}
 			}
+		},
+	},
+	{
+		name:  "a trace keeps its decision, whatever its ID is",
+		why:   "a sampler of a ratio that does not ask the parent leaves out traces whose ID is high",
+		needs: []string{"x-b3-sampled", "b3", "traceparent"},
+		run: func(b *bench, r *report) {
+			for _, t := range []hop.Trace{newTrace().Low(), newTrace().High()} {
+				r.send(b.probe(t, b.names()...))
+			}
+		},
+	},
+	{
+		name:  "a request ID that is no UUID arrives, too",
+		why:   "a client may have made it, and access logs are joined by it all the same",
+		needs: []string{"x-request-id"},
+		run: func(b *bench, r *report) {
+			t := newTrace()
+			p := b.probe(t)
+			p.sent.Set("x-request-id", "request "+t.Span)
+			r.send(p)
 		},
 	},
 	{
 		name:  "IDs without a decision get none",
 		why:   "in B3, no decision means that the receiver decides; one that is made up takes that from the sidecar",
 		needs: []string{"x-b3-traceid", "b3"},
-		run: func(l *lab, r *report) {
-			r.send(l.probe(newTrace().Decided(wire.Deferred), multi...))
-			r.send(l.probe(newTrace().Decided(wire.Deferred), "b3"))
+		run: func(b *bench, r *report) {
+			r.send(b.probe(newTrace().Decided(wire.Deferred), multi...))
+			r.send(b.probe(newTrace().Decided(wire.Deferred), "b3"))
 		},
 	},
 	{
 		name:  "a trace ID of 64 bits keeps its 16 digits",
 		why:   "older Zipkin tracers make such IDs, and strict stores take the padded one for another trace",
 		needs: []string{"x-b3-traceid", "b3"},
-		run: func(l *lab, r *report) {
-			r.send(l.probe(newTrace().Short(), multi...))
-			r.send(l.probe(newTrace().Short(), "b3"))
+		run: func(b *bench, r *report) {
+			r.send(b.probe(newTrace().Short(), multi...))
+			r.send(b.probe(newTrace().Short(), "b3"))
 		},
 	},
 	{
 		name:  "a span without a parent gets none",
 		why:   "the first span of a trace has no parent, and an empty or zero x-b3-parentspanid is not the same as none",
 		needs: []string{"x-b3-parentspanid"},
-		run: func(l *lab, r *report) {
+		run: func(b *bench, r *report) {
 			t := newTrace()
 			t.Parent = ""
-			r.send(l.probe(t, multi...))
+			r.send(b.probe(t, multi...))
 		},
 	},
 	{
 		name: "where nothing came in, nothing is invented",
 		why:  "a call outside of any trace is for the sidecar to start one with; x-b3-sampled: 0 or an empty header forbids it",
-		run: func(l *lab, r *report) {
-			r.send(l.probe(hop.Trace{}))
+		run: func(b *bench, r *report) {
+			r.send(b.probe(hop.Trace{}))
 		},
 	},
 	{
 		name: "an empty header is not passed on",
 		why:  "Envoy reads an empty x-b3-sampled as a decision not to sample, and fails on an empty b3",
-		run: func(l *lab, r *report) {
-			p := l.probe(hop.Trace{})
-			for _, name := range l.names() {
+		run: func(b *bench, r *report) {
+			p := b.probe(hop.Trace{})
+			for _, name := range b.names() {
 				p.sent.Set(name, "")
 			}
 			r.send(p)
@@ -145,9 +165,9 @@ var cases = []testCase{
 		name:   "an upstream that answers 500 got them too",
 		why:    "failing calls are those that traces are looked at for; one that is retried is a call of its own",
 		beyond: true,
-		run: func(l *lab, r *report) {
-			p := l.probe(newTrace(), l.names()...)
-			p.answer = func(w http.ResponseWriter, _ *http.Request, _ int) {
+		run: func(b *bench, r *report) {
+			p := b.probe(newTrace(), b.names()...)
+			p.answer = func(w http.ResponseWriter, _ *http.Request, _ call) {
 				http.Error(w, "failed on purpose", http.StatusInternalServerError)
 			}
 			r.send(p)
@@ -157,9 +177,9 @@ var cases = []testCase{
 		name:   "a redirect takes them along",
 		why:    "each hop of a redirect is a call of its own, with a span of its own",
 		beyond: true,
-		run: func(l *lab, r *report) {
-			p := l.probe(newTrace(), l.names()...)
-			p.answer = redirect(p.at(l.upstream.addr, "/again"))
+		run: func(b *bench, r *report) {
+			p := b.probe(newTrace(), b.names()...)
+			p.answer = b.redirect(p.at(b.upstream.Addr, "/again"))
 			if r.send(p); len(p.arrived()) == 1 {
 				r.skip("the service does not follow redirects")
 			}
@@ -178,7 +198,7 @@ var cases = []testCase{
 		run:    streamed,
 	},
 	{
-		name:   "32 requests at once keep their own",
+		name:   "many requests at once keep their own",
 		why:    "headers that are kept in anything that requests share (a global, the client, a pool) get mixed up under load only",
 		beyond: true,
 		run:    concurrent,
@@ -194,8 +214,8 @@ var cases = []testCase{
 		why:    "all calls of a request belong to its trace, not only the first",
 		drives: true,
 		beyond: true,
-		run: func(l *lab, r *report) {
-			p := l.probe(newTrace(), l.names()...)
+		run: func(b *bench, r *report) {
+			p := b.probe(newTrace(), b.names()...)
 			r.during(p, func(ctx context.Context) {
 				r.call(ctx, p)
 				r.call(ctx, p)
@@ -221,13 +241,13 @@ var cases = []testCase{
 		why:    "a goroutine with the request's context (context.WithoutCancel) works for that request still, while the next one is served",
 		drives: true,
 		beyond: true,
-		run: func(l *lab, r *report) {
-			p := l.probe(newTrace(), l.names()...)
+		run: func(b *bench, r *report) {
+			p := b.probe(newTrace(), b.names()...)
 			if !r.send(p) {
 				return
 			}
 			p.finish()
-			r.send(l.probe(newTrace(), l.names()...))
+			r.send(b.probe(newTrace(), b.names()...))
 			r.late(p)
 		},
 	},
@@ -243,10 +263,10 @@ var multi = []string{"x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-s
 
 // cases returns those of the service: those for all services, and one for each
 // of its families.
-func (l *lab) cases() []testCase {
+func (b *bench) cases() []testCase {
 	alone := func(what, why string, names ...string) testCase {
-		return testCase{name: what + " alone arrives", why: why, needs: names[:1], run: func(l *lab, r *report) {
-			r.send(l.probe(newTrace(), names...))
+		return testCase{name: what + " alone arrives", why: why, needs: names[:1], run: func(b *bench, r *report) {
+			r.send(b.probe(newTrace(), names...))
 		}}
 	}
 	all := []testCase{
@@ -256,13 +276,14 @@ func (l *lab) cases() []testCase {
 		alone("W3C", "it is what OpenTelemetry and sidecars of Istio's opentelemetry provider speak", "traceparent", "tracestate"),
 	}
 	taken := slices.Concat([]string{"x-request-id", "b3", "traceparent", "tracestate"}, multi)
-	for _, f := range hop.Known {
-		if names := hop.Names(propagation.Of(f.Family)); !slices.Contains(taken, names[0]) && len(l.promised(names)) > 0 {
+	for _, f := range b.families {
+		_, known := hop.Named(f.Name)
+		if names := f.Headers; known && !slices.Contains(taken, names[0]) && len(b.promised(names)) > 0 {
 			all = append(all, alone(names[0], "one family is enough for those that speak only it", names...))
 			taken = append(taken, names...)
 		}
 	}
-	for _, name := range l.names() {
+	for _, name := range b.names() {
 		if !slices.Contains(taken, name) {
 			all = append(all, alone(name, "a header of the service's own goes wherever the trace does", name))
 		}
@@ -271,22 +292,20 @@ func (l *lab) cases() []testCase {
 }
 
 // names returns the headers that the service promises.
-func (l *lab) names() []string { return hop.Names(l.service.Families) }
+func (b *bench) names() []string { return hop.Headers(b.families) }
 
 // promised returns those of the headers that the service promises.
-func (l *lab) promised(names []string) []string {
-	promised := l.names()
+func (b *bench) promised(names []string) []string {
+	promised := b.names()
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !slices.Contains(promised, name) })
 }
 
 // lists returns headers that may come several times: those that are lists, and
 // those of which nothing is known.
-func (l *lab) lists() []string {
+func (b *bench) lists() []string {
 	var lists []string
-	for _, name := range l.names() {
-		known := slices.ContainsFunc(hop.Known, func(f hop.Family) bool {
-			return slices.Contains(hop.Names(propagation.Of(f.Family)), name)
-		})
+	for _, name := range b.names() {
+		_, known := hop.Named(hop.FamilyOf(name).Name)
 		if name == "tracestate" || name == "baggage" || !known {
 			lists = append(lists, name)
 		}
@@ -294,26 +313,24 @@ func (l *lab) lists() []string {
 	return lists
 }
 
-func redirectOutside(l *lab, r *report) {
+func redirectOutside(b *bench, r *report) {
 	switch {
-	case l.service.Match == nil:
+	case b.service.Match == nil:
 		r.skip("the service sends the headers everywhere (Service.Match is nil)")
 		return
-	case l.server == nil:
+	case b.server == nil:
 		r.skip("outside.example cannot be made up for a service that runs already")
 		return
 	}
-	p := l.probe(newTrace(), l.names()...)
-	p.answer = redirect(p.at(outside, "/outside"))
+	p := b.probe(newTrace(), b.names()...)
+	p.answer = b.redirect(p.at(outside, "/outside"))
 	r.send(p)
 	calls := p.arrived()
-	if l.driven() {
-		p := l.probe(newTrace(), l.names()...)
+	if b.driven() {
+		p := b.probe(newTrace(), b.names()...)
 		r.during(p, func(ctx context.Context) {
-			q, err := p.again(ctx, func(req *http.Request) { req.URL.Host, req.Host = outside, "" })
-			if err != nil {
-				r.errorf("a call to %s: %w", outside, err)
-			}
+			q, err := p.again(ctx, func(req *http.Request) { req.URL.Host, req.Host = outside, "" }, nil)
+			r.made(err, "a call to "+outside)
 			calls = append(calls, q.arrived()...)
 		})
 	}
@@ -329,19 +346,20 @@ func redirectOutside(l *lab, r *report) {
 	}
 }
 
-func streamed(l *lab, r *report) {
-	p := l.probe(newTrace(), l.names()...)
-	p.answer = func(w http.ResponseWriter, _ *http.Request, _ int) {
-		for range 3 {
-			_, _ = io.WriteString(w, "piece\n")
+func streamed(b *bench, r *report) {
+	p := b.probe(newTrace(), b.names()...)
+	p.answer = func(w http.ResponseWriter, _ *http.Request, _ call) {
+		w.Header().Set("Content-Type", "application/json")
+		for _, piece := range []string{"{", `"pieces":`, "3}"} {
+			_, _ = io.WriteString(w, piece)
 			_ = http.NewResponseController(w).Flush()
 		}
 	}
 	r.send(p)
-	if !l.driven() {
+	if !b.driven() {
 		return
 	}
-	p = l.probe(newTrace(), l.names()...)
+	p = b.probe(newTrace(), b.names()...)
 	r.during(p, func(ctx context.Context) { upload(ctx, r, p) })
 }
 
@@ -358,25 +376,23 @@ func upload(ctx context.Context, r *report, p *probe) {
 		case <-begun:
 			_, _ = io.WriteString(half, second)
 			_ = half.Close()
-		case <-time.After(patience / 5):
+		case <-time.After(r.bench.pace.grace):
 			_ = half.CloseWithError(errors.New("nothing arrived while the body was being written"))
 		}
 	}()
 	q, err := p.again(ctx, func(req *http.Request) {
 		req.Method, req.Body, req.ContentLength = http.MethodPost, body, -1
-		req.Context().Value(probeKey{}).(*probe).answer = func(_ http.ResponseWriter, req *http.Request, n int) {
-			if n > 0 {
-				return
-			}
+	}, func(w http.ResponseWriter, req *http.Request, c call) {
+		if c.n == 0 {
 			buf := make([]byte, len(first))
 			read, _ := io.ReadFull(req.Body, buf)
 			begun <- struct{}{}
 			rest, _ := io.ReadAll(req.Body)
 			whole <- string(buf[:read]) + string(rest)
 		}
+		r.bench.answer(w, req)
 	})
-	if err != nil {
-		r.errorf("a POST whose body is still being written: %w", err)
+	if !r.made(err, "a POST whose body is still being written") {
 		return
 	}
 	if got := <-whole; got != first+second {
@@ -385,32 +401,35 @@ func upload(ctx context.Context, r *report, p *probe) {
 	r.judge(q)
 }
 
-func concurrent(l *lab, r *report) {
+func concurrent(b *bench, r *report) {
 	// All are answered when all have arrived, and then call once more if they
 	// follow a redirect: what they share has changed by then. A service that
 	// lets fewer through at once is not waited for.
-	everybody, over := make(chan struct{}), make(chan struct{})
-	errs := make([]error, crowd)
-	probes := make([]*probe, crowd)
+	everybody := make(chan struct{})
+	ctx, over := context.WithCancel(context.Background())
+	timer := time.AfterFunc(b.pace.grace, over)
+	defer timer.Stop()
+	errs := make([]error, b.pace.crowd)
+	probes := make([]*probe, b.pace.crowd)
 	for i := range probes {
-		p := l.probe(newTrace(), l.names()...)
+		p := b.probe(newTrace(), b.names()...)
 		probes[i] = p
-		again := redirect(p.at(l.upstream.addr, "/again"))
-		p.answer = func(w http.ResponseWriter, req *http.Request, n int) {
-			if n == 0 {
+		again := b.redirect(p.at(b.upstream.Addr, "/again"))
+		p.answer = func(w http.ResponseWriter, req *http.Request, c call) {
+			if c.n == 0 {
 				select {
 				case <-everybody:
-				case <-time.After(patience / 5):
+				case <-ctx.Done():
 				}
 			}
-			again(w, req, n)
+			again(w, req, c)
 		}
 	}
 	go func() {
 		for _, p := range probes {
 			select {
 			case <-p.called:
-			case <-over:
+			case <-ctx.Done():
 				return
 			}
 		}
@@ -425,23 +444,24 @@ func concurrent(l *lab, r *report) {
 		}()
 	}
 	served.Wait()
-	close(over)
+	over()
 	for i, p := range probes {
 		if errs[i] != nil {
-			r.errorf("one of %d requests: %w", crowd, errs[i])
+			r.errorf("one of %d requests: %w", len(probes), errs[i])
 		}
 		r.judge(p)
 	}
 }
 
-func cancelled(l *lab, r *report) {
-	p := l.probe(newTrace(), l.names()...)
+func cancelled(b *bench, r *report) {
+	p := b.probe(newTrace(), b.names()...)
 	gone, noticed := make(chan struct{}), make(chan struct{})
-	p.answer = func(_ http.ResponseWriter, req *http.Request, n int) {
+	p.answer = func(w http.ResponseWriter, req *http.Request, c call) {
 		select {
 		case <-gone:
+			b.answer(w, req)
 		case <-req.Context().Done():
-			if n == 0 {
+			if c.n == 0 {
 				close(noticed)
 			}
 		}
@@ -450,7 +470,7 @@ func cancelled(l *lab, r *report) {
 	go func() {
 		select {
 		case <-p.called:
-		case <-time.After(patience / 2):
+		case <-time.After(b.pace.patience / 2):
 		}
 		cancel()
 	}()
@@ -459,7 +479,7 @@ func cancelled(l *lab, r *report) {
 	// overtakes that. Not every service looks.
 	select {
 	case <-noticed:
-	case <-time.After(patience / 5):
+	case <-time.After(b.pace.grace):
 	}
 	close(gone)
 	if !errors.Is(err, context.Canceled) {
@@ -469,10 +489,10 @@ func cancelled(l *lab, r *report) {
 	r.judge(p)
 	p.finish()
 	r.late(p)
-	r.send(l.probe(newTrace(), l.names()...))
+	r.send(b.probe(newTrace(), b.names()...))
 }
 
-func explicit(l *lab, r *report) {
+func explicit(b *bench, r *report) {
 	own := newTrace()
 	for _, set := range []struct {
 		names []string
@@ -483,10 +503,10 @@ func explicit(l *lab, r *report) {
 		{names: []string{"traceparent"}},
 		{names: []string{"b3"}, none: true},
 	} {
-		if len(l.promised(set.names)) == 0 {
+		if len(b.promised(set.names)) == 0 {
 			continue
 		}
-		p := l.probe(newTrace(), l.names()...)
+		p := b.probe(newTrace(), b.names()...)
 		r.during(p, func(ctx context.Context) {
 			q, err := p.again(ctx, func(req *http.Request) {
 				for _, name := range set.names {
@@ -494,9 +514,8 @@ func explicit(l *lab, r *report) {
 						req.Header[http.CanonicalHeaderKey(name)] = nil
 					}
 				}
-			})
-			if err != nil {
-				r.errorf("a call with a header of its own: %w", err)
+			}, nil)
+			if !r.made(err, "a call with a header of its own") {
 				return
 			}
 			r.override(q, set.names, set.none)
@@ -504,16 +523,15 @@ func explicit(l *lab, r *report) {
 	}
 }
 
-func unchanged(l *lab, r *report) {
-	p := l.probe(newTrace(), l.names()...)
+func unchanged(b *bench, r *report) {
+	p := b.probe(newTrace(), b.names()...)
 	r.during(p, func(ctx context.Context) {
 		var req *http.Request
 		q, err := p.again(ctx, func(made *http.Request) {
 			req = made
 			req.Header.Set("Accept", "text/plain")
-		})
-		if err != nil {
-			r.errorf("a call: %w", err)
+		}, nil)
+		if !r.made(err, "a call") {
 			return
 		}
 		var added []string
@@ -524,24 +542,24 @@ func unchanged(l *lab, r *report) {
 		}
 		if slices.Sort(added); len(added) > 0 {
 			r.fault(p.sent, call{header: req.Header}, hop.Fault{
-				Kind: hop.Mutated, Headers: added, What: fmt.Sprintf("the caller's request was changed: it has %s now", hop.And(added)),
+				Kind: hop.Mutated, Severity: hop.Broken, Headers: added, What: fmt.Sprintf("the caller's request was changed: it has %s now", hop.And(added)),
 			})
 		}
 		r.judge(q)
 	})
 }
 
-func ancestry(l *lab, r *report) {
-	if l.service.Parent == nil {
+func ancestry(b *bench, r *report) {
+	if b.service.Parent == nil {
 		r.skip("the service's spans cannot be seen (Service.Parent is nil)")
 		return
 	}
 	for _, names := range [][]string{multi, {"b3"}, {"traceparent"}} {
-		if names = l.promised(names); len(names) == 0 {
+		if names = b.promised(names); len(names) == 0 {
 			continue
 		}
 		t := newTrace()
-		p := l.probe(t, names...)
+		p := b.probe(t, names...)
 		if !r.send(p) {
 			return
 		}

@@ -37,8 +37,8 @@ type Service struct {
 	//
 	// The service makes its calls with client, whose Transport is not nil, or
 	// with another that sends them with client.Transport in the end. One that
-	// does neither needs {upstream} in Path, by which the kit then tells its
-	// requests apart.
+	// does neither sets DefaultTransport, or has {upstream} in Path, by which
+	// the kit then tells its requests apart.
 	//
 	// If Handler replaces client.Transport by one that adds the headers, the
 	// kit makes calls of its own with client too, in the context of those that
@@ -52,13 +52,31 @@ type Service struct {
 	// (For a service elsewhere, see the command tracebaton check.)
 	URL string
 
-	// Path is what is requested from the service, with GET, query included.
-	// {upstream} in it stands for the upstream's URL: /fetch?url={upstream}.
-	// Empty is /.
+	// Path is what is requested from the service, query included. {upstream}
+	// in it stands for the upstream's URL: /fetch?url={upstream}. Empty is /.
 	Path string
 
+	// Method, Body and Header are what the service is called with, beside the
+	// headers of the kit. Empty are GET, or POST where there is a Body, and
+	// none. {upstream} in Body and in Header is replaced as in Path.
+	Method string
+	Body   string
+	Header http.Header
+
+	// Upstream answers the calls of the service, of which it sees the path that
+	// was asked for. It must be safe for use by several goroutines. Nil answers
+	// {} as JSON, or what the call accepts, and UNIMPLEMENTED to gRPC: a service
+	// that fails on that makes no further calls, which the kit then cannot see.
+	Upstream http.Handler
+
+	// DefaultTransport says that the service sends its calls with
+	// http.DefaultTransport, at the latest when a call is made. The kit puts a
+	// transport of its own into it before it calls Handler, and the one that
+	// was there back when it is done: a test with this must not be parallel.
+	DefaultTransport bool
+
 	// Families are what the service promises to pass on. The zero value is
-	// propagation.Istio(). Of other headers the kit says nothing.
+	// propagation.Istio(). What becomes of other headers is not tested.
 	Families propagation.Families
 
 	// Match reports where the service sends the headers, as the field of
@@ -76,6 +94,8 @@ type Service struct {
 	// service says it calls from up to the caller's. Nil skips that. It goes
 	// with OwnSpans, and must be safe for use by several goroutines.
 	Parent func(spanID string) (parentID string, ok bool)
+
+	pace pace // zero is usualPace
 }
 
 // Spans says whether a service makes spans of its own.
@@ -83,8 +103,10 @@ type Spans int
 
 const (
 	// NoSpans is a service that makes none, or none that reach a store. All
-	// headers must arrive byte for byte, because a span that is in no store
-	// must not be anybody's parent, and no others must.
+	// headers must arrive as they came, because a span that is in no store
+	// must not be anybody's parent, and no others must. Lists, which are
+	// tracestate and baggage, may arrive in other lines, and baggage in
+	// another order.
 	NoSpans Spans = iota
 
 	// DroppedSpans is a service with a tracer that drops all its spans, such
@@ -110,17 +132,17 @@ const (
 // and waits 10 seconds at most for each. Where two in a row are not answered by
 // then, it makes no more.
 func Test(s Service) error {
-	l, err := newLab(s)
+	b, err := newBench(s)
 	if err != nil {
 		return err
 	}
-	defer l.close()
+	defer b.close()
 	var errs []error
 	explained := make(map[string]bool)
-	for _, c := range l.cases() {
-		errs = append(errs, l.run(c, explained).errs...)
+	for _, c := range b.cases() {
+		errs = append(errs, b.run(c, explained).errs...)
 	}
-	if l.gaveUp() {
+	if b.gaveUp() {
 		errs = append(errs, errors.New("propagationtest: "+gaveUp+": what comes after was not tested"))
 	}
 	return errors.Join(errs...)
@@ -130,16 +152,19 @@ func Test(s Service) error {
 // with a reason if the service cannot be brought to do what it is about.
 func Run(t *testing.T, s Service) {
 	t.Helper()
-	l, err := newLab(s)
+	b, err := newBench(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.close()
-	for _, c := range l.cases() {
+	defer b.close()
+	for _, c := range b.cases() {
 		t.Run(c.name, func(t *testing.T) {
-			r := l.run(c, make(map[string]bool))
+			r := b.run(c, make(map[string]bool))
 			for _, err := range r.errs {
 				t.Error(err)
+			}
+			for _, note := range r.notes {
+				t.Log("note: ", note)
 			}
 			if len(r.errs) == 0 && r.skipped != "" {
 				t.Skip(r.skipped)

@@ -11,33 +11,38 @@ import (
 
 	"github.com/tracebaton/tracebaton/internal/hop"
 	"github.com/tracebaton/tracebaton/internal/wire"
-	"github.com/tracebaton/tracebaton/propagation"
 )
 
 // report collects what a case finds.
 type report struct {
-	lab       *lab
+	bench     *bench
 	c         testCase
 	explained map[string]bool     // kinds of faults, and cases
 	seen      map[string]*problem // by what they say
 	errs      []error
+	notes     []error // of what is no fault
 	skipped   string
 }
 
 // run runs the case. What explained has is not explained again.
-func (l *lab) run(c testCase, explained map[string]bool) *report {
-	r := &report{lab: l, c: c, explained: explained, seen: make(map[string]*problem)}
+func (b *bench) run(c testCase, explained map[string]bool) *report {
+	r := &report{bench: b, c: c, explained: explained, seen: make(map[string]*problem)}
 	switch {
-	case len(c.needs) > 0 && len(l.promised(c.needs)) == 0:
+	case len(c.needs) > 0 && len(b.promised(c.needs)) == 0:
 		r.skip("the service does not promise " + c.needs[0])
-	case c.drives && !l.driven():
+	case c.drives && !b.driven():
 		r.skip("the service does not replace the Transport of the client that it is given")
-	case l.gaveUp():
+	case c.drives && b.busy:
+		r.skip(errBusy.Error())
+	case b.gaveUp():
 		r.skip(gaveUp)
-	case c.beyond && l.lost:
+	case c.beyond && b.lost:
 		r.skip("the headers do not arrive in the first place")
 	default:
-		c.run(l, r)
+		if c.first && b.failed != nil {
+			r.errorf("%w", b.failed)
+		}
+		c.run(b, r)
 	}
 	return r
 }
@@ -61,19 +66,23 @@ func (r *report) send(p *probe) bool {
 // take its time.
 const gaveUp = "the service answers no more"
 
-func (l *lab) gaveUp() bool { return l.silent >= 2 }
+func (b *bench) gaveUp() bool { return b.silent >= 2 }
 
 // do sends the probe, unless the service answers no more, and reports whether
 // there is something to judge.
 func (r *report) do(p *probe) bool {
-	if r.lab.gaveUp() {
+	if r.bench.gaveUp() {
 		return false
 	}
-	err := p.do(context.Background())
+	return r.answered(p.do(context.Background()))
+}
+
+// answered reports whether a request was answered, and says so if not.
+func (r *report) answered(err error) bool {
 	if errors.Is(err, context.DeadlineExceeded) {
-		r.lab.silent++
+		r.bench.silent++
 	} else {
-		r.lab.silent = 0
+		r.bench.silent = 0
 	}
 	if err != nil {
 		r.errorf("%w", err)
@@ -84,36 +93,67 @@ func (r *report) do(p *probe) bool {
 // during sends the probe, and makes calls with the context of the service's
 // own while that waits for its answer. If the service has none that comes from
 // the request, nothing can be called on the request's behalf, which the
-// judgement says.
+// judgment says.
 func (r *report) during(p *probe, calls func(ctx context.Context)) {
-	done := make(chan struct{})
-	p.answer = func(_ http.ResponseWriter, _ *http.Request, n int) {
-		if n == 0 {
-			defer close(done)
-			if ctx := p.context(); ctx != nil {
-				calls(ctx)
-			}
-		}
-	}
-	if !r.do(p) {
+	if r.bench.gaveUp() {
 		return
 	}
-	<-done
-	r.judge(p)
+	// The calls are made here and not in the upstream's handler, which may
+	// still run when nobody waits for it any more.
+	held, release := make(chan call, 1), make(chan struct{})
+	p.answer = func(w http.ResponseWriter, req *http.Request, c call) {
+		if c.n == 0 {
+			held <- c
+			select {
+			case <-release:
+			case <-req.Context().Done():
+			}
+		}
+		r.bench.answer(w, req)
+	}
+	done := make(chan error, 1)
+	go func() { done <- p.do(context.Background()) }()
+	var err error
+	select {
+	case c := <-held:
+		if c.ctx != nil && !c.detached {
+			calls(c.ctx)
+		}
+		close(release)
+		err = <-done
+	case err = <-done:
+		close(release)
+	}
+	if r.answered(err) {
+		r.judge(p)
+	}
 }
 
 // call makes a call as the service would while serving p, and judges it.
 func (r *report) call(ctx context.Context, p *probe) {
-	q, err := p.again(ctx, nil)
-	if err != nil {
-		r.errorf("a call: %w", err)
-	}
+	q, err := p.again(ctx, nil, nil)
+	r.made(err, "a call")
 	r.judge(q)
+}
+
+// made reports whether a call was made. Where it was not for a good reason, the
+// case is skipped, and else it fails.
+func (r *report) made(err error, what string) bool {
+	switch {
+	case errors.Is(err, errBusy):
+		r.bench.busy = true
+		r.skip(err.Error())
+	case errors.Is(err, errGone):
+		r.skip(err.Error())
+	case err != nil:
+		r.errorf("%s: %w", what, err)
+	}
+	return err == nil
 }
 
 // late makes a call for p, which has been served.
 func (r *report) late(p *probe) {
-	if ctx := p.context(); r.lab.driven() && ctx != nil {
+	if ctx := p.context(); r.bench.driven() && ctx != nil {
 		r.call(context.WithoutCancel(ctx), p)
 	}
 }
@@ -124,18 +164,17 @@ func (r *report) judge(p *probe) {
 		if c.host == outside {
 			continue
 		}
-		want := r.lab.want
-		want.Foreign = r.lab.foreign(p)
-		_, faults := hop.Compare(p.sent, c.header, want)
-		for _, f := range faults {
+		want := r.bench.want
+		want.Foreign = r.bench.foreign(p)
+		for _, f := range hop.Judge(p.sent, c.header, want).Faults {
 			r.fault(p.sent, c, f)
 		}
 	}
 }
 
 // foreign returns whether a value is of another request than p.
-func (l *lab) foreign(p *probe) func(string) bool {
-	others := slices.DeleteFunc(l.all(), func(q *probe) bool {
+func (b *bench) foreign(p *probe) func(string) bool {
+	others := slices.DeleteFunc(b.all(), func(q *probe) bool {
 		return len(q.traces) == 0 || slices.Equal(p.traces, q.traces)
 	})
 	return func(v string) bool {
@@ -149,9 +188,9 @@ func (r *report) override(q *probe, names []string, none bool) {
 	made := q.arrived()[0]
 	arrived := made.header
 	var family []string // what must not be added
-	for _, f := range hop.Known {
-		if all := hop.Names(propagation.Of(f.Family)); slices.Contains(all, names[0]) {
-			family = all
+	for _, f := range r.bench.families {
+		if slices.Contains(f.Headers, names[0]) {
+			family = f.Headers
 		}
 	}
 	var added, lost []string
@@ -168,7 +207,7 @@ func (r *report) override(q *probe, names []string, none bool) {
 	switch {
 	case len(added) == 0 && len(lost) == 0:
 		return
-	case r.lab.service.Spans == OwnSpans && r.child(q, arrived):
+	case r.bench.service.Spans == OwnSpans && r.child(q, arrived):
 		return
 	case len(added) > 0 && none:
 		what = fmt.Sprintf("the caller set %s to nothing, and %s of the request went out all the same", hop.And(names), hop.And(added))
@@ -177,26 +216,25 @@ func (r *report) override(q *probe, names []string, none bool) {
 	default:
 		what = fmt.Sprintf("the caller set %s, and %s did not arrive", hop.And(names), hop.And(lost))
 	}
-	r.fault(q.sent, made, hop.Fault{Kind: hop.Overridden, Headers: family, What: what})
+	r.fault(q.sent, made, hop.Fault{Kind: hop.CallerIgnored, Severity: hop.Broken, Headers: family, What: what})
 }
 
 // child reports whether a whole child span's headers arrived: who makes spans
 // writes those of the call over what the caller chose.
 func (r *report) child(q *probe, arrived http.Header) bool {
-	_, faults := hop.Compare(q.sent, arrived, r.lab.want)
-	return len(faults) == 0
+	return hop.Judge(q.sent, arrived, r.bench.want).Worst() == hop.Note
 }
 
 // leak judges a call to a host that must not get the headers.
 func (r *report) leak(p *probe, c call) {
 	var leaked []string
-	for _, name := range r.lab.names() {
+	for _, name := range r.bench.names() {
 		if c.header.Get(name) != "" {
 			leaked = append(leaked, name)
 		}
 	}
 	if len(leaked) > 0 {
-		r.fault(p.sent, c, hop.Fault{Kind: hop.Leaked, Headers: leaked, What: fmt.Sprintf("%s arrived at %s", hop.And(leaked), outside)})
+		r.fault(p.sent, c, hop.Fault{Kind: hop.Leaked, Severity: hop.Broken, Headers: leaked, What: fmt.Sprintf("%s arrived at %s", hop.And(leaked), outside)})
 	}
 }
 
@@ -204,7 +242,7 @@ func (r *report) leak(p *probe, c call) {
 func (r *report) descends(p *probe, c call, o wire.Context, caller string) {
 	for at := o.Span; ; {
 		parent, ok := r.parent(at)
-		f := hop.Fault{Headers: spanHeaders[o.Format]}
+		f := hop.Fault{Severity: hop.Broken, Headers: spanHeaders[o.Format]}
 		switch {
 		case !ok && at == o.Span:
 			f.Kind, f.What = hop.Phantom, string(o.Format)+" names a span that the service did not record"
@@ -231,8 +269,8 @@ var spanHeaders = map[wire.Format][]string{
 // parent asks the service for a span's parent, and waits a little for spans
 // that end after the response was sent.
 func (r *report) parent(span string) (parent string, ok bool) {
-	for deadline := time.Now().Add(3 * time.Second); ; time.Sleep(time.Millisecond) {
-		if parent, ok = r.lab.service.Parent(span); ok || time.Now().After(deadline) {
+	for deadline := time.Now().Add(r.bench.pace.grace); ; time.Sleep(time.Millisecond) {
+		if parent, ok = r.bench.service.Parent(span); ok || time.Now().After(deadline) {
 			return parent, ok
 		}
 	}
@@ -241,7 +279,7 @@ func (r *report) parent(span string) (parent string, ok bool) {
 // fault reports a fault, once however many calls show it.
 func (r *report) fault(sent http.Header, c call, f hop.Fault) {
 	key := key(f)
-	if r.c.beyond && r.lab.always[key] {
+	if r.c.beyond && r.bench.always[key] {
 		return
 	}
 	if e := r.seen[key]; e != nil {
@@ -254,18 +292,46 @@ func (r *report) fault(sent http.Header, c call, f hop.Fault) {
 		e.sent = append(e.sent, lines(name, sent)...)
 		e.arrived = append(e.arrived, lines(name, c.header)...)
 	}
+	e.call = callName(c)
 	if c.detached {
-		e.detached = c.name
+		e.detached = detached(c.ctx)
 	}
 	if kind := "fault " + string(f.Kind); !r.explained[kind] {
 		r.explained[kind] = true
-		e.rule, e.matters, e.do = f.Rule(), f.Why(), f.Do()
+		e.rule, e.matters, e.do = f.Rule(), f.Why(), f.Do(r.bench.clues)
+		if hint := f.Hint(r.bench.clues); hint != "" && !r.explained[hint] {
+			r.explained[hint] = true
+			e.do += " " + hint
+		}
 	}
 	if name := "case " + r.c.name; !r.explained[name] {
 		r.explained[name] = true
 		e.why = r.c.why
 	}
+	if f.Severity == hop.Note {
+		r.notes = append(r.notes, e)
+		return
+	}
 	r.errs = append(r.errs, e)
+}
+
+// callName names a call among those of its request.
+func callName(c call) string {
+	if c.name == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s, which is call %d of the request", c.name, c.n+1)
+}
+
+// ginContext is the key under which gin's contexts return themselves.
+const ginContext = "_gin-gonic/gin/contextkey"
+
+// detached says with what a call was made that has no context of a request.
+func detached(ctx context.Context) string {
+	if ctx != nil && ctx.Value(ginContext) != nil {
+		return "the call was made with gin's own context, which does not look into the request's: set engine.ContextWithFallback = true, or make the call with c.Request.Context()"
+	}
+	return "the call was made with a context that does not come from the request's, such as context.Background(); one that is made for no request, such as a health check, must be left out of the test"
 }
 
 func lines(name string, h http.Header) (lines []string) {
@@ -281,7 +347,8 @@ type problem struct {
 	fault                  hop.Fault
 	sent, arrived          []string
 	times                  int
-	detached               string // the call, if its context was of no request
+	call                   string // method and path
+	detached               string // what its context was, if it was of no request
 	rule, matters, do, why string // empty if explained before
 }
 
@@ -306,9 +373,8 @@ func (e *problem) Error() string {
 		block("sent:", e.sent)
 		block("arrived:", e.arrived)
 	}
-	if e.detached != "" {
-		line("seen:", "the call, "+e.detached+", was made with a context that does not come from the request's, such as context.Background(); one that is made for no request, such as a health check, must be left out of the test")
-	}
+	line("call:", e.call)
+	line("seen:", e.detached)
 	line("rule:", e.rule)
 	line("why:", e.matters)
 	line("do:", e.do)

@@ -22,7 +22,8 @@ type Policy struct {
 // Parse returns the policy of a comma-separated list of names
 // (api.example.com), all names below one (*.example.com), addresses (::1) and
 // ranges of addresses (127.0.0.0/8). A name admits whatever it resolves to; a
-// range admits every name that resolves into it. Ports are not part of it.
+// range admits every name that resolves into it. Ports are not part of it. An
+// entry that would never match, or more than it seems to, is an error.
 func Parse(list string) (Policy, error) {
 	p := Policy{names: make(map[string]bool)}
 	for entry := range strings.SplitSeq(list, ",") {
@@ -30,18 +31,15 @@ func Parse(list string) (Policy, error) {
 		if entry == "" {
 			continue
 		}
-		if prefix, err := netip.ParsePrefix(entry); err == nil {
-			p.ranges = append(p.ranges, prefix.Masked())
-			continue
-		}
-		if addr, err := netip.ParseAddr(entry); err == nil && addr.Zone() == "" {
-			addr = addr.Unmap()
-			p.ranges = append(p.ranges, netip.PrefixFrom(addr, addr.BitLen()))
+		if prefix, ok, err := parseRange(entry); err != nil {
+			return Policy{}, fmt.Errorf("parse list of allowed hosts: %q %w", entry, err)
+		} else if ok {
+			p.ranges = append(p.ranges, prefix)
 			continue
 		}
 		name, below := strings.CutPrefix(entry, "*.")
 		name = canonical(name)
-		if name == "" || name[0] == '.' || strings.Trim(name, inNames) != "" {
+		if name == "" || name[0] == '.' || strings.Trim(name, inNames) != "" || IsNumber(name) {
 			return Policy{}, fmt.Errorf("parse list of allowed hosts: %q is no host pattern: write a name without scheme and port, *.name, an address, or a range such as 10.0.0.0/8", entry)
 		}
 		if below {
@@ -51,6 +49,60 @@ func Parse(list string) (Policy, error) {
 		}
 	}
 	return p, nil
+}
+
+// parseRange reads an address or a range of addresses. It reports false if s is
+// neither, and an error if it is one that means nothing.
+func parseRange(s string) (prefix netip.Prefix, ok bool, err error) {
+	prefix, err = netip.ParsePrefix(s)
+	if err != nil {
+		addr, err := netip.ParseAddr(s)
+		switch {
+		case err != nil:
+			return netip.Prefix{}, false, nil
+		case addr.Zone() != "":
+			return netip.Prefix{}, false, fmt.Errorf("has a zone, which no address is judged by: write %s", addr.WithZone(""))
+		}
+		addr = addr.Unmap()
+		prefix = netip.PrefixFrom(addr, addr.BitLen())
+	}
+	addr := prefix.Addr()
+	switch {
+	case prefix != prefix.Masked():
+		return netip.Prefix{}, false, fmt.Errorf("is an address within a range: write %s or %s", prefix.Masked(), addr)
+	case addr.Is4In6():
+		// Addresses are judged as what they mean.
+		v4 := netip.PrefixFrom(addr.Unmap(), prefix.Bits()-(128-32))
+		return netip.Prefix{}, false, fmt.Errorf("is a range of IPv4 written as IPv6: write %s", v4)
+	}
+	if why := never(addr); why != "" && never(within(prefix, 1, 0)) != "" && never(within(prefix, 1, 1)) != "" {
+		return netip.Prefix{}, false, fmt.Errorf("is %s", why)
+	}
+	return prefix, true, nil
+}
+
+// within returns the address in a range of which the first of the bits that are
+// free, and all bits after it, are as given.
+func within(p netip.Prefix, first, rest byte) netip.Addr {
+	b := p.Addr().AsSlice()
+	for i, bit := p.Bits(), first; i < len(b)*8; i, bit = i+1, rest {
+		b[i/8] |= bit << (7 - i%8)
+	}
+	addr, _ := netip.AddrFromSlice(b)
+	return addr
+}
+
+// IsNumber reports whether the name is one of the other ways to write an IPv4
+// address: 2130706433, 0x7f000001, 0177.0.0.1, 127.1. Some resolvers read them
+// so, each in its way, and others ask the DNS.
+func IsNumber(name string) bool {
+	name = canonical(name)
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	digits := "0123456789"
+	if hex, ok := strings.CutPrefix(last, "0x"); ok {
+		last, digits = "0"+hex, "0123456789abcdef"
+	}
+	return last != "" && strings.Trim(last, digits) == ""
 }
 
 // Refused is the error of a connection that the policy does not admit.

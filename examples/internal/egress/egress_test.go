@@ -62,7 +62,7 @@ func TestAddressIsJudged(t *testing.T) {
 		{"metadata is refused whatever host is named", "svc.example", "169.254.169.254", "metadata"},
 
 		{"metadata is refused", "", "169.254.169.254", "metadata"},
-		{"metadata is refused whatever the list says", "0.0.0.0/0, 169.254.169.254", "169.254.169.254", "metadata"},
+		{"metadata is refused whatever the list says", "0.0.0.0/0, 169.254.0.0/15", "169.254.169.254", "metadata"},
 		{"metadata is refused among private addresses", "::/0", "fd00:ec2::254", "metadata"},
 		{"credentials of pods are refused", "", "fd00:ec2::23", "metadata"},
 		{"Google's metadata is refused in IPv6", "::/0", "fd20:ce::254", "metadata"},
@@ -103,11 +103,44 @@ func TestAddressIsJudged(t *testing.T) {
 }
 
 func TestListOfAllowedHostsIsRefusedWhereItMeansNothing(t *testing.T) {
-	for _, list := range []string{"http://example.com", "example.com:80", "*", "*.", "a b", "10.0.0.0/33", "fe80::1%eth0", "exämple.com", ".example.com", "a*b"} {
+	for _, list := range []string{
+		"http://example.com", "example.com:80", "*", "*.", "a b", "10.0.0.0/33", "exämple.com", ".example.com", "a*b",
+		"127.1", "2130706433", "0x7F000001", "0177.0.0.1", "10.0.0.256", "*.127.1", "::1/128%eth0",
+	} {
 		_, err := egress.Parse(list)
 		assert.ErrorContains(t, err, "is no host pattern", list)
 	}
-	for _, list := range []string{"", " , ,", "localhost", "*.example.com,10.0.0.1, ::1 ,fd00::/8"} {
+	for list, why := range map[string]string{
+		"::ffff:127.0.0.0/104":          `"::ffff:127.0.0.0/104" is a range of IPv4 written as IPv6: write 127.0.0.0/8`,
+		"::ffff:7f00:0/104":             "write 127.0.0.0/8",
+		"::ffff:0:0/96":                 "write 0.0.0.0/0",
+		"localhost, ::ffff:8.8.8.8/128": "write 8.8.8.8/32",
+		"10.1.2.3/8":                    "is an address within a range: write 10.0.0.0/8 or 10.1.2.3",
+		"fd00::1/8":                     "write fd00::/8 or fd00::1",
+		"::ffff:8.8.8.8/95":             "is an address within a range",
+		"fe80::1%eth0":                  "has a zone, which no address is judged by: write fe80::1",
+		"::1%lo":                        "write ::1",
+		"fe80::1%eth0/64":               "has a zone",
+		"169.254.169.254":               "is a cloud's metadata address, which is never allowed",
+		"::ffff:169.254.169.254":        "metadata",
+		"fd00:ec2::/32":                 "metadata",
+		"169.254.0.0/16":                "link-local",
+		"fe80::/10":                     "link-local",
+		"224.0.0.0/4":                   "multicast",
+		"ff00::/8":                      "multicast",
+		"0.0.0.0":                       "unspecified",
+		"0.0.0.0/8":                     "unspecified",
+		"::":                            "unspecified",
+		"64:ff9b::a9fe:a9fe":            "metadata",
+		"64:ff9b:1::/48":                "translator",
+	} {
+		_, err := egress.Parse(list)
+		assert.ErrorContains(t, err, why, list)
+	}
+	for _, list := range []string{
+		"", " , ,", "localhost", "*.example.com,10.0.0.1, ::1 ,fd00::/8", "::ffff:127.0.0.1", "0.0.0.0/0, ::/0", "2002::/16",
+		"64:ff9b::/96", "224.0.0.0/3", "169.254.0.0/15", "a1.b2", "0xa.example", "3com.example",
+	} {
 		_, err := egress.Parse(list)
 		assert.NoError(t, err, list)
 	}
@@ -342,6 +375,9 @@ func FuzzParse(f *testing.F) {
 		}
 		if plain := addr.Unmap(); plain.IsLinkLocalUnicast() || plain.IsMulticast() || plain.IsUnspecified() {
 			require.Error(t, p.Check(strings.TrimPrefix(list, "*."), addr))
+		}
+		if addr, err := netip.ParseAddr(strings.TrimSpace(list)); err == nil {
+			require.NoError(t, p.Check("", addr), "what is on the list is allowed")
 		}
 	})
 }

@@ -78,7 +78,7 @@ func (f *fetcher) serve(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.limits.Time)
 	defer cancel()
-	res, body, err := f.fetch(ctx, target)
+	res, body, err := f.fetch(ctx, target, first != nil)
 	if err != nil {
 		status := statusOf(r, err)
 		f.log.WarnContext(r.Context(), "fetch failed", "status", status, "host", target.Host, "error", reason(err)+timeUp(ctx, err))
@@ -106,9 +106,12 @@ func (f *fetcher) serve(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		status = http.StatusOK // those cannot have a body, and this has one
 	}
 	w.WriteHeader(status)
+	if r.Method == http.MethodHead {
+		return
+	}
 	_, err = w.Write(first)
 	if err == nil {
-		err = f.copy(w, body)
+		_, err = io.Copy(w, body)
 	}
 	if err != nil {
 		// The status is out. What is left to tell the caller that the answer
@@ -120,8 +123,9 @@ func (f *fetcher) serve(ctx context.Context, w http.ResponseWriter, r *http.Requ
 
 // fetch calls target, and returns its answer once so much of it is there that
 // the rest is likely to come. The caller closes the answer's body, and reads
-// it from the returned reader.
-func (f *fetcher) fetch(ctx context.Context, target *url.URL) (*http.Response, io.Reader, error) {
+// it from the returned reader, which fails above the limit: decoded if plain,
+// and else as it came.
+func (f *fetcher) fetch(ctx context.Context, target *url.URL, plain bool) (*http.Response, io.Reader, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil) //nolint:gosec // the dialer judges where to
 	if err != nil {
 		return nil, nil, err
@@ -130,23 +134,36 @@ func (f *fetcher) fetch(ctx context.Context, target *url.URL) (*http.Response, i
 	if err != nil {
 		return nil, nil, err
 	}
-	body := bufio.NewReaderSize(res.Body, headroom)
-	err = f.acceptable(res)
-	if err == nil {
-		var head []byte
-		head, err = body.Peek(headroom)
-		if errors.Is(err, io.EOF) {
-			err = nil
-		}
-		if int64(len(head)) > f.limits.Bytes {
-			err = f.tooLarge()
-		}
-	}
+	body, err := f.open(res, plain)
 	if err != nil {
 		_ = res.Body.Close()
 		return nil, nil, &url.Error{Op: "Get", URL: target.Redacted(), Err: err}
 	}
 	return res, body, nil
+}
+
+// open returns the answer's body with the limit, once its head is there.
+func (f *fetcher) open(res *http.Response, plain bool) (io.Reader, error) {
+	if err := f.acceptable(res); err != nil {
+		return nil, err
+	}
+	body := f.capped(res.Body)
+	if plain {
+		decoded, err := decode(strings.Join(res.Header["Content-Encoding"], ", "), body)
+		if err != nil {
+			return nil, err
+		}
+		body = f.capped(decoded) // a few bytes may stand for gigabytes
+	}
+	buffered := bufio.NewReaderSize(body, headroom)
+	if _, err := buffered.Peek(headroom); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return buffered, nil
+}
+
+func (f *fetcher) capped(r io.Reader) io.Reader {
+	return &capped{r, f.limits.Bytes, f.tooLarge()}
 }
 
 // acceptable returns an error if the answer cannot be passed on.
@@ -162,18 +179,6 @@ func (f *fetcher) acceptable(res *http.Response) error {
 
 func (f *fetcher) tooLarge() error {
 	return fmt.Errorf("answer is larger than %d bytes (FETCH_MAX_BYTES)", f.limits.Bytes)
-}
-
-// copy passes the body on, as far as it may be.
-func (f *fetcher) copy(w io.Writer, body io.Reader) error {
-	n, err := io.Copy(w, io.LimitReader(body, f.limits.Bytes))
-	if err != nil || n < f.limits.Bytes {
-		return err
-	}
-	if _, err := io.ReadFull(body, make([]byte, 1)); !errors.Is(err, io.EOF) {
-		return cmp.Or(err, f.tooLarge())
-	}
-	return nil
 }
 
 // statusOf returns the status to answer r with when its fetch failed.
@@ -237,9 +242,7 @@ func checkURL(u *url.URL) error {
 	return nil
 }
 
-// isNumber reports whether the host is one of the other ways to write an IPv4
-// address: 2130706433, 0x7f000001, 0177.0.0.1, 127.1. Some resolvers read them
-// so, each in its way, and others ask the DNS.
+// isNumber reports whether the host is a number and no address.
 func isNumber(host string) bool {
 	if ascii, err := idna.Lookup.ToASCII(host); err == nil {
 		host = ascii // as net/http dials it
@@ -247,11 +250,5 @@ func isNumber(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return false
 	}
-	host = strings.TrimSuffix(host, ".")
-	last := host[strings.LastIndexByte(host, '.')+1:]
-	digits := "0123456789"
-	if hex, ok := strings.CutPrefix(strings.ToLower(last), "0x"); ok {
-		last, digits = "0"+hex, "0123456789abcdef"
-	}
-	return last != "" && strings.Trim(last, digits) == ""
+	return egress.IsNumber(host)
 }

@@ -14,9 +14,11 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
 	"github.com/tracebaton/tracebaton/examples/internal/egress"
 	"github.com/tracebaton/tracebaton/examples/internal/serve"
 	"github.com/tracebaton/tracebaton/examples/internal/telemetry"
@@ -51,11 +53,14 @@ type Config struct {
 //	GET /fetch_with_trace?url=   the same, fetched in the request's trace
 //	GET /fetch_with_header?url=  the same, below the headers of the request as JSON
 //
+// HEAD is answered as GET is, without the body; a fetch is made with GET.
+//
 // The URL needs no escaping if it starts with http:// or https://: then it is
 // all of the query that follows "url=".
 //
 // A fetch answers with the status, the content type and the body that the URL
-// answers with. Otherwise the answer is the reason: 400 for what is no URL,
+// answers with. Below the headers, which are text, a body that came compressed
+// with gzip or deflate is decompressed. Otherwise the answer is the reason: 400 for what is no URL,
 // 403 for where the policy does not let it go, 504 when time is up, and 502 for
 // all else, an answer above the limit among them. What goes wrong after the
 // first 64 KiB is too late for that: the answer is cut off without its end, so
@@ -69,7 +74,7 @@ func New(cfg Config) http.Handler {
 	f := newFetcher(cfg, log)
 
 	r := chi.NewRouter()
-	r.Use(cfg.Tracing.Handler, serve.Log(log))
+	r.Use(cfg.Tracing.Handler, serve.Log(log), middleware.GetHead)
 	r.Get("/", func(w http.ResponseWriter, _ *http.Request) {
 		text(w, http.StatusOK, "I am FINE!")
 	})
@@ -123,6 +128,7 @@ func headersOf(r *http.Request) []byte {
 func text(w http.ResponseWriter, status int, s string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Length", strconv.Itoa(len(s))) // which net/http does not count for HEAD
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, s) //nolint:gosec // no browser takes it for HTML
 }

@@ -2,6 +2,9 @@ package flaskapp_test
 
 import (
 	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"compress/zlib"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -111,6 +114,7 @@ func TestRoutes(t *testing.T) {
 		{"an unset variable is named", "GET", "/env/nosuch", 404, `environment variable "nosuch" is not set`},
 		{"an unset variable's name is quoted", "GET", "/env/%3Cscript%3E%0A", 404, `environment variable "<script>\n" is not set`},
 		{"another path is not found", "GET", "/nosuch", 404, "404 page not found\n"},
+		{"another path is not found by HEAD either", "HEAD", "/nosuch", 404, ""},
 		{"another method is not allowed", "POST", "/fetch", 405, ""},
 	}
 	for _, tt := range tests {
@@ -374,6 +378,122 @@ func answering(raw string) http.Handler {
 		}
 		_, _ = io.WriteString(conn, raw)
 		_ = conn.Close()
+	})
+}
+
+func TestHeadIsAnsweredAsGetIs(t *testing.T) {
+	var c cluster
+	methods := make(chan string, 2)
+	c.serve(t, "upstream:80", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		methods <- r.Method
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusTeapot)
+		_, _ = io.WriteString(w, `{"a":1}`)
+	}))
+	app := c.app(t, flaskapp.Config{LookupEnv: func(string) (string, bool) { return "v1", true }})
+	for _, path := range []string{
+		"/", "/env/version", "/fetch", "/fetch?url=http://upstream/", "/fetch_with_trace?url=http://upstream/",
+		"/fetch_with_header?url=http://upstream/", "/fetch?url=http://nowhere/",
+	} {
+		t.Run(path, func(t *testing.T) {
+			want, body := get(t, app+path, nil)
+			assert.NotEmpty(t, body)
+			res, err := http.Head(app + path)
+			require.NoError(t, err)
+			require.NoError(t, res.Body.Close())
+			assert.Equal(t, want.StatusCode, res.StatusCode)
+			for _, h := range []http.Header{want.Header, res.Header} {
+				h.Del("Date")
+			}
+			if strings.HasPrefix(path, "/fetch_with_header") { // of a length that only its end tells
+				want.Header.Del("Content-Length")
+			}
+			assert.Equal(t, want.Header, res.Header)
+			if strings.Contains(path, "upstream") {
+				assert.Equal(t, http.MethodGet, <-methods)
+				assert.Equal(t, http.MethodGet, <-methods, "Flask runs the same function for both")
+			}
+		})
+	}
+}
+
+func TestBelowTheHeadersABodyIsDecompressed(t *testing.T) {
+	const text = "hello, hello, hello, hello, hello"
+	pack := func(to func(io.Writer) io.WriteCloser, text string) string {
+		var b strings.Builder
+		w := to(&b)
+		_, err := io.WriteString(w, text)
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		return b.String()
+	}
+	gz := func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }
+	zl := func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) }
+	raw := func(w io.Writer) io.WriteCloser {
+		fl, err := flate.NewWriter(w, flate.DefaultCompression)
+		require.NoError(t, err)
+		return fl
+	}
+	const limit = 100 << 10
+	bomb := pack(gz, strings.Repeat("x", 10*limit))
+	require.Less(t, len(bomb), limit)
+	empty := strings.Repeat(pack(gz, ""), 2*limit/len(pack(gz, "")))
+	tests := []struct {
+		name, coding, body string
+		status             int
+		says               string
+	}{
+		{"gzip", "gzip", pack(gz, text), 200, text},
+		{"gzip by its old name, in capitals", "X-GZIP", pack(gz, text), 200, text},
+		{"gzip in two parts", "gzip", pack(gz, text) + pack(gz, "!"), 200, text + "!"},
+		{"deflate", "deflate", pack(zl, text), 200, text},
+		{"deflate without zlib's header", "deflate", pack(raw, text), 200, text},
+		{"no coding by its name", "identity", text, 200, text},
+		{"nothing, which is not compressed", "gzip", "", 200, ""},
+		{"a coding that is not known", "br", "\x0b\x02\x80hello\x03", 502, `answer is compressed with "br", which cannot be shown as text: gzip and deflate can`},
+		{"two codings", "deflate, gzip", pack(gz, pack(zl, text)), 502, `compressed with "deflate, gzip"`},
+		{"what is no gzip", "gzip", text, 502, "gzip: invalid header"},
+		{"what ends early", "gzip", pack(gz, text)[:20], 502, "unexpected EOF"},
+		{"what is damaged", "gzip", pack(gz, text)[:len(pack(gz, text))-8] + "12345678", 502, "gzip: invalid checksum"},
+		{"what decompresses to nothing without end", "gzip", empty, 502, "answer is larger than 102400 bytes (FETCH_MAX_BYTES)"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var c cluster
+			c.serve(t, "upstream:80", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "text/plain")
+				w.Header().Set("Content-Encoding", tt.coding)
+				_ = http.NewResponseController(w).Flush() // so that no length is announced
+				_, _ = io.WriteString(w, tt.body)
+			}))
+			app := c.app(t, flaskapp.Config{Limits: flaskapp.Limits{Bytes: limit}})
+			res, body := get(t, app+"/fetch_with_header?url=http://upstream/", nil)
+			assert.Equal(t, tt.status, res.StatusCode)
+			assert.Equal(t, "text/plain; charset=utf-8", res.Header.Get("Content-Type"))
+			assert.Empty(t, res.Header.Get("Content-Encoding"))
+			if tt.status != http.StatusOK {
+				assert.Contains(t, body, tt.says)
+				return
+			}
+			line, rest, _ := strings.Cut(body, "\n")
+			assert.True(t, json.Valid([]byte(line)), line)
+			assert.Equal(t, tt.says, rest)
+		})
+	}
+
+	t.Run("up to the limit", func(t *testing.T) {
+		var c cluster
+		c.serve(t, "upstream:80", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = io.WriteString(w, bomb)
+		}))
+		app := c.app(t, flaskapp.Config{Limits: flaskapp.Limits{Bytes: limit}})
+		res, err := http.Get(app + "/fetch_with_header?url=http://upstream/")
+		require.NoError(t, err)
+		body, err := io.ReadAll(res.Body)
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF, "the caller can tell")
+		assert.Less(t, len(body), limit+1000)
+		require.NoError(t, res.Body.Close())
 	})
 }
 

@@ -29,6 +29,8 @@ func TestSpansAreNamedByTheRoutesOfGoHttpbin(t *testing.T) {
 		{"GET", "/", 200, "GET /"},
 		{"GET", "/ip", 200, "GET /ip"},
 		{"HEAD", "/headers", 200, "HEAD /headers"},
+		{"GET", "/headers?strings", 200, "GET /headers"},
+		{"HEAD", "/headers?strings=1", 200, "HEAD /headers"},
 		{"GET", "/get?a=1", 200, "GET /get"},
 		{"GET", "/status/418", 418, "GET /status/{code}"},
 		{"DELETE", "/anything/at/all", 200, "DELETE /anything/"},
@@ -67,4 +69,23 @@ func TestHeadersAreShownAsTheyCame(t *testing.T) {
 	w := httptest.NewRecorder()
 	httpbin.New(httpbin.Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}).ServeHTTP(w, r)
 	assert.JSONEq(t, `{"headers": {"Host": ["example.com"], "X-B3-Traceid": ["463ac35c9f6413ad"]}}`, w.Body.String())
+}
+
+func TestHeadersAreShownAsStringsWhereThatIsAskedFor(t *testing.T) {
+	h := httpbin.New(httpbin.Config{Logger: slog.New(slog.DiscardHandler)})
+	r := httptest.NewRequestWithContext(t.Context(), "GET", "/headers?strings", nil)
+	r.Header = http.Header{"X-B3-Traceid": {"463ac35c9f6413ad"}, "Tracestate": {"a=1", "b=<2>"}, "X-Request-Id": {"r"}}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	assert.Equal(t, http.StatusOK, w.Code)
+	assert.Equal(t, "application/json; charset=utf-8", w.Header().Get("Content-Type"))
+	assert.Equal(t, `{
+  "headers": {
+    "Host": "example.com",
+    "Tracestate": "a=1,b=<2>",
+    "X-B3-Traceid": "463ac35c9f6413ad",
+    "X-Request-Id": "r"
+  }
+}
+`, w.Body.String())
 }

@@ -107,7 +107,8 @@ Environment:
 %s  OTEL_SERVICE_NAME     name in traces and logs, default %s
   OTEL_TRACES_EXPORTER  where spans go: otlp (default, over HTTP), jaeger, console,
                         or none: no spans are made, the sidecar's headers are relayed
-  OTEL_PROPAGATORS      trace format of the sidecars: tracecontext (W3C), else B3
+  OTEL_PROPAGATORS      trace format of the sidecars, which is believed where W3C and B3
+                        name different traces: tracecontext (W3C), else B3
   OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_JAEGER_ENDPOINT, OTEL_TRACES_SAMPLER, …
                         as OpenTelemetry has them
   SHUTDOWN_DELAY        how long to go on after a SIGTERM while /readyz says 503,

@@ -194,7 +194,8 @@ func TestWithSDKACallJoinsTheTraceThatItIsGiven(t *testing.T) {
 	assert.Equal(t, "a2fb4a1d1a96d312", span.Parent().SpanID().String())
 	assert.Equal(t, "463ac35c9f6413ad48485a3953bb6124", a.TraceID)
 	assert.Equal(t, "00-463ac35c9f6413ad48485a3953bb6124-"+span.SpanContext().SpanID().String()+"-01", h.Get("Traceparent"))
-	assert.NotContains(t, h, "X-B3-Traceid", "in the format that it is given in")
+	assert.Equal(t, a.TraceID, h.Get("X-B3-Traceid"), "in the other format, too")
+	assert.Equal(t, span.SpanContext().SpanID().String(), h.Get("X-B3-Spanid"))
 	assert.Equal(t, []string{"r-1"}, h["X-Request-Id"])
 	assert.Equal(t, []string{"bob"}, h["End-User"])
 }

@@ -53,9 +53,9 @@ type Config struct {
 	Exporter string
 
 	// Propagators is the trace format of the sidecars, by OpenTelemetry's
-	// name: with tracecontext, or a list that starts with it, a trace that is
-	// begun here is begun in W3C's, and W3C is believed before B3. All else is
-	// B3. Headers that come in are read and relayed in every format.
+	// name: with tracecontext, or a list that starts with it, W3C is believed
+	// where W3C and B3 name different traces. With all else, B3 is. Both are
+	// read, relayed and written, whatever it says.
 	Propagators string
 
 	// Processor gets the spans in place of an exporter, unless it is nil, and
@@ -90,9 +90,10 @@ func FromEnv(getenv func(string) string, name string) Config {
 // Tracing is how one service is traced. Several services in one process have
 // one each. Nil and the zero value make no spans and relay.
 type Tracing struct {
-	provider *sdktrace.TracerProvider
-	exporter *exporter
-	families propagation.Families // of the propagator
+	provider  *sdktrace.TracerProvider
+	processor sdktrace.SpanProcessor
+	exporter  *exporter
+	families  propagation.Families // of the propagator
 }
 
 // New returns the Tracing that cfg describes, or an error that says which
@@ -143,7 +144,7 @@ func New(ctx context.Context, cfg Config) (*Tracing, error) {
 	if first, _, _ := strings.Cut(cfg.Propagators, ","); strings.TrimSpace(first) == "tracecontext" {
 		families = carriedW3C
 	}
-	return &Tracing{provider: sdktrace.NewTracerProvider(opts...), exporter: exp, families: families}, nil
+	return &Tracing{provider: sdktrace.NewTracerProvider(opts...), processor: processor, exporter: exp, families: families}, nil
 }
 
 // MakesSpans reports whether the service makes spans of its own; if not, the
@@ -247,6 +248,9 @@ func (t *Tracing) Shutdown(ctx context.Context) error {
 		defer t.exporter.limit.end()
 	}
 	if err := t.provider.Shutdown(ctx); err != nil {
+		// If the time was up before, the provider has stopped nothing. What has
+		// stopped already is not asked again.
+		_ = t.processor.Shutdown(ctx)
 		return fmt.Errorf("send the last spans: %w", err)
 	}
 	return nil

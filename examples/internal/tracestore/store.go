@@ -90,6 +90,9 @@ func (s *Store) Trace(id trace.TraceID) []sdktrace.ReadOnlySpan {
 	return sorted(spans)
 }
 
+// Spans returns all spans, those of the newest trace first.
+func (s *Store) Spans() []sdktrace.ReadOnlySpan { return slices.Concat(s.newestFirst()...) }
+
 // Wait returns the first trace that match accepts, newest first, as soon as
 // there is one. Match gets the spans that have arrived, in the order they
 // started, and is called again with all traces when there are more. When ctx

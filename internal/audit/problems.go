@@ -1,0 +1,38 @@
+package audit
+
+import "fmt"
+
+// problems tells what stands against trusting the store.
+func (a *Auditor) problems() []Problem {
+	var out []Problem
+	add := func(n int, kind, service, format string, args ...any) {
+		if n > 0 {
+			out = append(out, Problem{kind, service, n, fmt.Sprintf(format, args...)})
+		}
+	}
+	t := &a.total
+	if t.spans > 0 && t.clients == 0 {
+		add(1, "no-proxy-spans", "", "there is no span of an outgoing call: neither sidecars nor services have recorded any")
+	}
+	if loss := a.loss(); loss > 0.01 {
+		add(t.lost, "missing-parent", "", "%.0f %% of the requests name a caller's span that is not stored: spans are lost, or sampled apart", 100*loss)
+	}
+	for _, s := range a.service {
+		// Far beyond what is lost elsewhere.
+		if others := t.child - s.child; s.lost >= 10 && others > 0 && 5*s.lost > s.child &&
+			atLeast(s.lost, s.child, 2*float64(t.lost-s.lost)/float64(others)+0.01) < 1e-6 {
+			add(s.lost, "sampling-split", s.name, "%d of %d requests name a caller's span that is not stored, many more than elsewhere: does the caller's sidecar decide apart whether to record?", s.lost, s.child)
+		}
+	}
+	for _, s := range a.service {
+		if d := &s.doubled; d.of >= 10 && 10*d.hits >= 8*d.of && d.chance < 0.5*float64(d.of) {
+			add(d.hits, "two-formats", s.name, "%d of %d calls that begin a trace lie inside a call of the service's own tracer: it and the sidecar do not read each other's headers (W3C and B3, for instance)", d.hits, d.of)
+		}
+	}
+	add(t.negative+t.skewed, "clock", "", "spans that end before they begin, or begin a second before their caller: %d; a clock is wrong, or was set", t.negative+t.skewed)
+	add(t.twice, "duplicate-ids", "", "spans that are stored twice: %d", t.twice)
+	add(t.nameless, "names", "", "spans left out, since there are more than %d services, pods or hosts: %d", maxNames, t.nameless)
+	add(t.late, "late", "", "spans left out, since they came after more than %d later ones: %d", Window/2, t.late)
+	add(t.long, "long-requests", "", "requests left out, since they last for more than a minute: %d", t.long)
+	return out
+}

@@ -1,0 +1,3 @@
+module example.com/latent
+
+go 1.26.0

@@ -1,0 +1,10 @@
+package gin
+
+import (
+	"example.com/shop/pb"
+	"github.com/gofiber/fiber/v3"
+)
+
+func fiber3Handler(c fiber.Ctx, client pb.PricesClient) {
+	_, _ = client.Price(c, &pb.PriceRequest{}) // want `client.Price is sent with c, which holds nothing of the request's context: .*; use c.Context\(\)`
+}

@@ -1,0 +1,25 @@
+package request
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+)
+
+func requestEngine() *gin.Engine {
+	e := gin.New() // want `the contexts of this gin engine hide their request's: [a-z]+.price passes c to http.DefaultClient.Do`
+	e.GET("/", nil)
+	return e
+}
+
+func price(c *gin.Context) {
+	req, err := http.NewRequestWithContext(c, http.MethodGet, "http://prices/1", nil)
+	if err != nil {
+		return
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return
+	}
+	resp.Body.Close()
+}

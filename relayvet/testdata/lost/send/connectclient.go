@@ -1,0 +1,18 @@
+package send
+
+import (
+	"context"
+
+	"connectrpc.com/connect"
+	"example.com/shop/pb"
+)
+
+type connectClient interface {
+	Price(context.Context, *connect.Request[pb.PriceRequest]) (*connect.Response[pb.PriceReply], error)
+}
+
+type connectServer struct{ next connectClient }
+
+func (s connectServer) Price(ctx context.Context, req *connect.Request[pb.PriceRequest]) (*connect.Response[pb.PriceReply], error) {
+	return s.next.Price(context.Background(), connect.NewRequest(req.Msg)) // want `s.next.Price is sent with context.Background`
+}

@@ -1,0 +1,21 @@
+package send
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+func timeout(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://prices/1", nil)
+	if err != nil {
+		return
+	}
+	resp, err := http.DefaultClient.Do(req) // want `Do is sent with context.Background`
+	if err != nil {
+		return
+	}
+	resp.Body.Close()
+}

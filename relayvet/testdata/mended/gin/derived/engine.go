@@ -1,0 +1,22 @@
+package derived
+
+import (
+	"context"
+	"time"
+
+	"example.com/shop/pb"
+	"github.com/gin-gonic/gin"
+)
+
+func derivedEngine() *gin.Engine {
+	e := gin.Default()
+	e.ContextWithFallback = true
+	e.GET("/", nil)
+	return e
+}
+
+func price(c *gin.Context, client pb.PricesClient) {
+	ctx, cancel := context.WithTimeout(c, time.Second)
+	defer cancel()
+	_, _ = client.Price(ctx, &pb.PriceRequest{})
+}

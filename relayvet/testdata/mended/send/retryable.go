@@ -1,0 +1,20 @@
+package send
+
+import (
+	"net/http"
+
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+func retryable(w http.ResponseWriter, r *http.Request) {
+	client := &retryablehttp.Client{}
+	req, err := retryablehttp.NewRequestWithContext(r.Context(), http.MethodGet, "http://prices/1", nil)
+	if err != nil {
+		return
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return
+	}
+	resp.Body.Close()
+}

@@ -1,0 +1,23 @@
+package through
+
+import (
+	"context"
+	"net/http"
+)
+
+func plainPrice(ctx context.Context) string {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://prices/1", nil)
+	if err != nil {
+		return ""
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return ""
+	}
+	resp.Body.Close()
+	return resp.Status
+}
+
+func plainJob(ctx context.Context) {
+	_ = plainPrice(ctx)
+}

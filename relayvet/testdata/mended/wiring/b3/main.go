@@ -1,0 +1,10 @@
+package b3
+
+import (
+	"github.com/tracebaton/tracebaton/propagation/otelprop"
+	"go.opentelemetry.io/otel/propagation"
+)
+
+func propagator() propagation.TextMapPropagator {
+	return propagation.NewCompositeTextMapPropagator(otelprop.Propagator{})
+}

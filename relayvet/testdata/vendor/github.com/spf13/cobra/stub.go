@@ -1,0 +1,7 @@
+package cobra
+
+import "context"
+
+type Command struct{}
+
+func (*Command) Context() context.Context { return nil }

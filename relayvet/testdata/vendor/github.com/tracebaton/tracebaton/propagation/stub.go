@@ -1,0 +1,5 @@
+package propagation
+
+type Families struct{}
+
+func Istio() Families { return Families{} }

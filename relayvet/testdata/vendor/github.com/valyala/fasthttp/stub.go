@@ -1,0 +1,5 @@
+package fasthttp
+
+import "context"
+
+type RequestCtx struct{ context.Context }
