@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/http"
@@ -34,7 +35,8 @@ func broker(t *testing.T) *amqp.Channel {
 		}
 		t.Skip("no RabbitMQ: apt-get install rabbitmq-server")
 	}
-	dir, port, names := t.TempDir(), freePort(t), freePort(t)
+	dir, ports := t.TempDir(), freePorts(t, 3)
+	port, names, cluster := ports[0], ports[1], ports[2]
 	start(t, nil, "epmd", "-port", names, "-address", "127.0.0.1")
 	start(t, []string{
 		"HOME=" + dir,
@@ -43,7 +45,7 @@ func broker(t *testing.T) *amqp.Channel {
 		"RABBITMQ_NODENAME=example" + port + "@localhost",
 		"RABBITMQ_NODE_IP_ADDRESS=127.0.0.1",
 		"RABBITMQ_NODE_PORT=" + port,
-		"RABBITMQ_DIST_PORT=" + freePort(t),
+		"RABBITMQ_DIST_PORT=" + cluster,
 		"RABBITMQ_MNESIA_BASE=" + dir,
 		"RABBITMQ_LOGS=-",
 		"RABBITMQ_ENABLED_PLUGINS_FILE=" + filepath.Join(dir, "plugins"),
@@ -55,7 +57,7 @@ func broker(t *testing.T) *amqp.Channel {
 		var err error
 		channel, err = open("amqp://guest:guest@127.0.0.1:" + port + "/")
 		return err == nil
-	}, time.Minute, 100*time.Millisecond)
+	}, 2*time.Minute, 100*time.Millisecond)
 	t.Cleanup(func() { _ = channel.Close() })
 	return channel
 }
@@ -65,20 +67,30 @@ func start(t *testing.T, env []string, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), env...)
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s: %s", name, &output)
+		}
 	})
 }
 
-func freePort(t *testing.T) string {
+// freePorts returns ports that differ from each other.
+func freePorts(t *testing.T, n int) []string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { _ = listener.Close() }()
-	return fmt.Sprint(listener.Addr().(*net.TCPAddr).Port)
+	var ports []string
+	for range n {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer func() { _ = listener.Close() }()
+		ports = append(ports, fmt.Sprint(listener.Addr().(*net.TCPAddr).Port))
+	}
+	return ports
 }
 
 func TestAMessageKeepsTheTrace(t *testing.T) {

@@ -17,15 +17,18 @@ import (
 
 func TestAnEventKeepsTheTraceOfW3C(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
+	stopped := make(chan struct{})
 	exampletest.ConformsLater(t, func(client *http.Client) http.Handler {
 		events, err := cloudevents.NewClient(gochan.New(), cloudevents.WithTimeNow(), cloudevents.WithUUIDs())
 		require.NoError(t, err)
-		go func() { done <- receive(ctx, events, client) }()
+		go func() {
+			defer close(stopped)
+			_ = receive(ctx, events, client)
+		}()
 		return send(events)
 	}, propagation.W3C)
 	cancel()
-	_ = <-done // the receiver has stopped
+	<-stopped
 }
 
 func event() cloudevents.Event {

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 
 	"connectrpc.com/connect"
@@ -18,12 +16,9 @@ import (
 	"github.com/tracebaton/tracebaton/propagation"
 )
 
-// The kit calls the method as a browser does, with a POST.
+// With Connect's own protocol, a call is a POST of JSON.
 func TestAMethodKeepsTheTrace(t *testing.T) {
-	exampletest.Conforms(t, func(upstream string, client *http.Client) http.Handler {
-		methods := service(upstream, client)
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { methods.ServeHTTP(w, post(r, upstream)) })
-	})
+	exampletest.ConformsPosted(t, procedure, `"{upstream}"`, service)
 }
 
 // serve serves the handler with HTTP/2 without TLS, beside HTTP/1.
@@ -91,14 +86,4 @@ func TestAnInterceptorForUnaryCallsLeavesStreamsWithout(t *testing.T) {
 	})
 	assert.Empty(t, send(&http.Client{Transport: http2()}, connect.WithInterceptors(inject)))
 	assert.Equal(t, "r", send(&http.Client{Transport: &middleware.Transport{Base: http2()}}))
-}
-
-// post makes a call of Connect's protocol out of a GET.
-func post(r *http.Request, url string) *http.Request {
-	r = r.Clone(r.Context())
-	body := `"` + url + `"`
-	r.Method, r.URL.Path = http.MethodPost, procedure
-	r.Header.Set("Content-Type", "application/json")
-	r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
-	return r
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -19,20 +18,9 @@ import (
 	"github.com/tracebaton/tracebaton/propagation"
 )
 
-// posted has the service called with a POST of nothing to its method, for a GET.
-func posted(service example.Service) example.Service {
-	return func(upstream string, client *http.Client) http.Handler {
-		h := service(upstream, client)
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			r = r.Clone(r.Context())
-			r.Method, r.URL.Path, r.RequestURI = http.MethodPost, "/v1/traces", "/v1/traces"
-			r.Body, r.ContentLength = io.NopCloser(strings.NewReader("{}")), 2
-			h.ServeHTTP(w, r)
-		})
-	}
+func TestAGatewayKeepsTheTrace(t *testing.T) {
+	exampletest.ConformsPosted(t, "/v1/traces", "{}", service)
 }
-
-func TestAGatewayKeepsTheTrace(t *testing.T) { exampletest.Conforms(t, posted(service)) }
 
 // noting is a service that notes the metadata of its calls.
 type noting struct {
@@ -43,6 +31,23 @@ type noting struct {
 func (n *noting) Export(ctx context.Context, req *collector.ExportTraceServiceRequest) (*collector.ExportTraceServiceResponse, error) {
 	n.incoming, _ = metadata.FromIncomingContext(ctx)
 	return n.traces.Export(ctx, req)
+}
+
+// posted returns the trace headers of the call that the service makes for a POST.
+func posted(t *testing.T, service example.Service) http.Header {
+	t.Helper()
+	upstream := exampletest.NewUpstream(t)
+	url := exampletest.Serve(t, service(upstream.URL, &http.Client{}))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/v1/traces", strings.NewReader("{}"))
+	require.NoError(t, err)
+	req.Header = exampletest.Trace("r")
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, http.StatusOK, res.StatusCode)
+	calls := upstream.Calls()
+	require.Len(t, calls, 1)
+	return calls[0]
 }
 
 func TestAGatewayWithoutRelayLosesEverythingWhateverItsMatcher(t *testing.T) {
@@ -60,13 +65,13 @@ func TestAGatewayWithoutRelayLosesEverythingWhateverItsMatcher(t *testing.T) {
 				require.NoError(t, collector.RegisterTraceServiceHandlerServer(t.Context(), mux, served))
 				return mux
 			}
-			assert.Empty(t, exampletest.Arrived(t, posted(gateway), exampletest.Trace("r")))
+			assert.Empty(t, posted(t, gateway))
 			assert.Equal(t, len(options) > 0, served.incoming.Get("traceparent") != nil, "they are in the metadata, where nobody reads them")
 
 			relayed := func(upstream string, client *http.Client) http.Handler {
 				return middleware.Relay(propagation.Istio())(gateway(upstream, client))
 			}
-			assert.Equal(t, exampletest.Trace("r"), exampletest.Arrived(t, posted(relayed), exampletest.Trace("r")))
+			assert.Equal(t, exampletest.Trace("r"), posted(t, relayed))
 		})
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/h2c"
+	"golang.org/x/net/http2/h2c" //nolint:staticcheck // the trap
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/tracebaton/tracebaton/examples/frameworks/internal/exampletest"
@@ -27,7 +27,9 @@ import (
 func TestAServiceKeepsTheTraceOverHTTP1(t *testing.T) { exampletest.Conforms(t, service) }
 
 // newHandler is deprecated, and still in use.
-var newHandler = h2c.NewHandler //nolint:staticcheck // the trap
+func newHandler(h http.Handler) http.Handler {
+	return h2c.NewHandler(h, new(http2.Server)) //nolint:staticcheck // the trap
+}
 
 // http2Only returns a client that begins with HTTP/2 without TLS.
 func http2Only() *http.Client {
@@ -86,7 +88,7 @@ func TestAServersProtocolsKeepEveryRequestsOwnHeaders(t *testing.T) {
 func TestRelayOutsideNewHandlerSeesNoRequestAndSaysSo(t *testing.T) {
 	var got ids
 	var lines bytes.Buffer
-	server := httptest.NewUnstartedServer(middleware.Relay(propagation.Istio())(newHandler(&got, new(http2.Server))))
+	server := httptest.NewUnstartedServer(middleware.Relay(propagation.Istio())(newHandler(&got)))
 	server.Config.ErrorLog = log.New(&lines, "", 0)
 	server.Start()
 	client := http2Only()
@@ -100,7 +102,7 @@ func TestRelayOutsideNewHandlerSeesNoRequestAndSaysSo(t *testing.T) {
 
 	t.Run("and inside it every one", func(t *testing.T) {
 		var got ids
-		url := exampletest.Serve(t, newHandler(middleware.Relay(propagation.Istio())(&got), new(http2.Server)))
+		url := exampletest.Serve(t, newHandler(middleware.Relay(propagation.Istio())(&got)))
 		assert.Equal(t, "HTTP/2.0", send(t, http2Only(), url, "first", "second"))
 		assert.Equal(t, []string{"first", "second"}, got.seen())
 	})
@@ -115,20 +117,20 @@ func received(next http.Handler) http.Handler {
 
 func TestAnUpgradedConnectionsSecondRequestHasTheHeadersOfTheFirst(t *testing.T) {
 	var got ids
-	protocol := upgrade(t, exampletest.Serve(t, received(newHandler(&got, new(http2.Server)))), "first", "second")
+	protocol := upgrade(t, exampletest.Serve(t, received(newHandler(&got))), "first", "second")
 	assert.Equal(t, "101", protocol)
 	assert.Equal(t, []string{"first", "first"}, got.seen())
 
 	t.Run("and Relay outside declines the upgrade", func(t *testing.T) {
 		var got ids
-		url := exampletest.Serve(t, middleware.Relay(propagation.Istio())(newHandler(&got, new(http2.Server))))
+		url := exampletest.Serve(t, middleware.Relay(propagation.Istio())(newHandler(&got)))
 		assert.Equal(t, "200", upgrade(t, url, "first", ""))
 		send(t, http.DefaultClient, url, "second")
 		assert.Equal(t, []string{"first", "second"}, got.seen())
 	})
 	t.Run("and Relay inside keeps every request's own", func(t *testing.T) {
 		var got ids
-		url := exampletest.Serve(t, newHandler(middleware.Relay(propagation.Istio())(&got), new(http2.Server)))
+		url := exampletest.Serve(t, newHandler(middleware.Relay(propagation.Istio())(&got)))
 		assert.Equal(t, "101", upgrade(t, url, "first", "second"))
 		assert.Equal(t, []string{"first", "second"}, got.seen())
 	})

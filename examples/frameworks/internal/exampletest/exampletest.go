@@ -97,6 +97,15 @@ func ConformsBy(t *testing.T, path string, service example.Service) {
 	propagationtest.Run(t, propagationtest.Service{Handler: service, Path: path})
 }
 
+// ConformsPosted is Conforms for a service that JSON is posted to, in which
+// {upstream} stands for what it calls.
+func ConformsPosted(t *testing.T, path, body string, service example.Service) {
+	t.Helper()
+	propagationtest.Run(t, propagationtest.Service{
+		Handler: service, Path: path, Body: body, Header: http.Header{"Content-Type": {"application/json"}},
+	})
+}
+
 // ConformsAt is Conforms for a service that listens at the URL, and calls that
 // in the path, {upstream}.
 func ConformsAt(t *testing.T, url, path string) {
