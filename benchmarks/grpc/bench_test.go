@@ -260,13 +260,13 @@ func TestEveryRowDoesItsWork(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, closeStream(stream))
 			for range 2 {
-				assertRow(t, p, <-contexts)
+				assertRow(<-contexts, t, p)
 			}
 		})
 	}
 }
 
-func assertRow(t *testing.T, p peer, ctx context.Context) {
+func assertRow(ctx context.Context, t *testing.T, p peer) {
 	t.Helper()
 	got, _ := metadata.FromIncomingContext(ctx)
 	for name, values := range six {

@@ -123,7 +123,7 @@ func Outgoing(ctx context.Context) context.Context {
 	var room [32]string // on the stack
 	kv, last, weight := pairs(room[:0], h, state)
 	for weight > maxWeight {
-		if state && h.Get(tracestate) != "" {
+		if state {
 			state = false
 		} else {
 			h = h.Missing(func(name string) bool { return name == last })

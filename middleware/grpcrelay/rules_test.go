@@ -435,6 +435,8 @@ func TestWithoutHeadersTheSameContextAndStreamArePassedOn(t *testing.T) {
 	ctx := metadata.NewOutgoingContext(metadata.NewIncomingContext(t.Context(), metadata.Pairs("authorization", "secret")), metadata.Pairs("mine", "1"))
 	assert.Same(t, ctx, grpcrelay.Outgoing(ctx))
 	assert.Same(t, ctx, grpcrelay.Incoming(ctx, everything))
+	given := metadata.AppendToOutgoingContext(received(everything, "x-request-id: 1"), "x-request-id", "mine")
+	assert.Same(t, given, grpcrelay.Outgoing(given), "nothing was added")
 	stream := &fakeStream{ctx: ctx}
 	require.NoError(t, grpcrelay.StreamServerInterceptor(everything)(nil, stream, nil, func(_ any, s grpc.ServerStream) error {
 		assert.Same(t, stream, s)

@@ -54,8 +54,8 @@ type Service struct {
 	DialOptions   []grpc.DialOption
 
 	// Methods are the methods that are called, by their full names
-	// (/reviews.Reviews/Get), each with a message. Nil is every method that is
-	// registered, with an empty message.
+	// (/reviews.Reviews/Get), each with a message, of which nil is an empty one.
+	// Nil is every method that is registered, with an empty message.
 	Methods map[string]proto.Message
 
 	// Backend registers with s what the upstream answers with. Methods that it
