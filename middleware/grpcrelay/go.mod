@@ -3,7 +3,7 @@ module github.com/tracebaton/tracebaton/middleware/grpcrelay
 go 1.24.0
 
 require (
-	github.com/stretchr/testify v1.8.4
+	github.com/stretchr/testify v1.8.0
 	github.com/tracebaton/tracebaton v0.0.0
 	go.uber.org/goleak v1.3.0
 	google.golang.org/grpc v1.63.2
