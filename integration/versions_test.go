@@ -59,6 +59,21 @@ func main() {
 }
 `,
 		},
+		"the interceptors beside gRPC 1.63": {
+			goLine: "1.24.0", module: "middleware/grpcrelay",
+			require: []string{"google.golang.org/grpc v1.63.2"},
+			main: `import (
+	"google.golang.org/grpc"
+
+	"github.com/tracebaton/tracebaton/middleware/grpcrelay"
+	"github.com/tracebaton/tracebaton/propagation"
+)
+
+func main() {
+	grpc.NewServer(grpc.ChainUnaryInterceptor(grpcrelay.UnaryServerInterceptor(propagation.Istio()))).Stop()
+}
+`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
