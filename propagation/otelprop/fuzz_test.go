@@ -55,6 +55,36 @@ func FuzzMapCarrier(f *testing.F) {
 	})
 }
 
+// FuzzValuesGetter checks that headers mean the same in a carrier that keeps
+// every value as in a request.
+func FuzzValuesGetter(f *testing.F) {
+	f.Add("b3: "+inTrace+"-"+inSpan+"-1\ntracestate: a=1\ntracestate: b=2\nx-request-id: r\nx-request-id: q", uint8(1))
+	families := propagation.Istio().With(propagation.Baggage)
+	p := otelprop.Propagator{Families: families}
+	f.Fuzz(func(t *testing.T, lines string, span uint8) {
+		in := header(strings.Split(lines, "\n")...)
+		a := p.Extract(context.Background(), otelpropagation.HeaderCarrier(in))
+		b := p.Extract(context.Background(), multiCarrier{in})
+		parent := trace.SpanContextFromContext(a)
+		require.Equal(t, parent, trace.SpanContextFromContext(b))
+		require.Equal(t, inject(propagation.FromContext(a)), inject(propagation.FromContext(b)))
+		if span%2 == 1 && parent.IsValid() {
+			a, b = withSpan(a, parent.TraceID(), true), withSpan(b, parent.TraceID(), true)
+		}
+		out, outMulti := http.Header{}, multiCarrier{http.Header{}}
+		p.Inject(a, otelpropagation.HeaderCarrier(out))
+		p.Inject(b, outMulti)
+		for name, values := range out {
+			if name == "Tracestate" || name == "Baggage" {
+				out[name] = []string{strings.Join(values, ",")}
+			} else {
+				out[name] = values[:1]
+			}
+		}
+		require.Equal(t, out, outMulti.Header)
+	})
+}
+
 // FuzzB3 checks that what becomes a parent is what a reader of the
 // specification would take for one.
 func FuzzB3(f *testing.F) {
