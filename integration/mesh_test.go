@@ -9,75 +9,124 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tracebaton/tracebaton/integration/envoy"
 	"github.com/tracebaton/tracebaton/integration/jaeger"
 	"github.com/tracebaton/tracebaton/integration/mesh"
 )
 
 const wholeMesh = `
-sleep-out: GET, server
-  flaskapp-in: GET, server
-    flaskapp-out: GET, server
-      httpbin-in: GET, server
+sleep.tracebaton: flaskapp:80/*, client
+  flaskapp.tracebaton: flaskapp:80/*, server
+    flaskapp.tracebaton: httpbin:8000/*, client
+      httpbin.tracebaton: httpbin:8000/*, server
 `
 
-// sidecarsRequestID is where a sidecar's span, like Envoy's, says which request
-// it belongs to.
+// The two traces that one becomes where flaskapp relays nothing.
+const (
+	meshBeforeFlaskapp = `
+sleep.tracebaton: flaskapp:80/*, client
+  flaskapp.tracebaton: flaskapp:80/*, server
+`
+	meshAfterFlaskapp = `
+flaskapp.tracebaton: httpbin:8000/*, client
+  httpbin.tracebaton: httpbin:8000/*, server
+`
+)
+
+// sidecarsRequestID is where Envoy's spans say which request they belong to.
 const sidecarsRequestID = "guid:x-request-id"
+
+// formats are those that all sidecars of a mesh can be set to.
+var formats = map[string]envoy.Tracer{
+	"B3":         envoy.Zipkin,
+	"W3C":        envoy.OpenTelemetry,
+	"B3 and W3C": envoy.ZipkinW3C,
+}
+
+// all is a mesh whose pods are alike.
+func all(pod mesh.Pod) mesh.Config { return mesh.Config{Sleep: pod, Flaskapp: pod, HTTPBin: pod} }
 
 func TestMeshOfServicesWithoutSpans(t *testing.T) {
 	jaeger.Need(t)
-	mesh.Need(t)
+	envoy.Need(t)
 
-	t.Run("a fetch that relays is one trace of all sidecars and one request", func(t *testing.T) {
-		server := jaeger.Start(t, "")
-		m := mesh.Start(t, server, mesh.Config{})
-		arrived := echo(t, m, "/fetch_with_trace")
-		m.Stop(t)
+	for format, tracer := range formats {
+		t.Run("a fetch that relays is one trace of all sidecars and one request, in "+format, func(t *testing.T) {
+			server := jaeger.Start(t, "")
+			m := mesh.Start(t, server, all(mesh.Pod{Tracer: tracer}))
+			arrived := echo(t, m, "/fetch_with_trace")
+			m.Stop(t)
 
-		trace := one(t, everything(t, server))
-		require.Equal(t, wholeMesh, "\n"+trace.Tree())
-		id := arrived.Get("X-Request-Id")
-		require.NotEmpty(t, id, "the first sidecar makes one")
-		for i, s := range m.Sidecars() {
-			require.Len(t, s.Hops(), 1, s.Name)
-			span := trace.Spans[i]
-			assert.Equal(t, mesh.Hop{RequestID: id, TraceID: trace.ID, SpanID: span.ID, Status: http.StatusOK}, s.Hops()[0], s.Name)
-			assert.Equal(t, id, span.Tags[sidecarsRequestID], span)
-			assert.Empty(t, span.Warnings, span)
-		}
-		assert.Equal(t, trace.ID, arrived.Get("X-B3-Traceid"))
-		assert.Equal(t, trace.Spans[3].ID, arrived.Get("X-B3-Spanid"))
-	})
+			trace := one(t, everything(t, server))
+			require.Equal(t, wholeMesh, "\n"+trace.Tree())
+			id := arrived.Get("X-Request-Id")
+			require.Equal(t, "9", id[14:15], "a request ID that says that the trace is kept: %s", id)
+			for i, s := range m.Sidecars() {
+				require.Len(t, s.Hops(), 1, s.Name)
+				span, hop := trace.Spans[i], s.Hops()[0]
+				assert.Equal(t, id, hop.RequestID, s.Name)
+				assert.Equal(t, trace.ID, hop.TraceID, s.Name)
+				assert.Equal(t, http.StatusOK, hop.Status, s.Name)
+				assert.Equal(t, id, span.Tags[sidecarsRequestID], span)
+				assert.Empty(t, span.Warnings, span)
+			}
+			last := trace.Spans[3]
+			if tracer != envoy.OpenTelemetry {
+				assert.Equal(t, trace.ID, arrived.Get("X-B3-Traceid"))
+				assert.Equal(t, last.ID, arrived.Get("X-B3-Spanid"))
+				assert.Equal(t, last.Parent, arrived.Get("X-B3-Parentspanid"))
+			}
+			if tracer != envoy.Zipkin {
+				assert.Equal(t, "00-"+trace.ID+"-"+last.ID+"-01", arrived.Get("Traceparent"))
+			}
+		})
 
-	t.Run("a fetch that does not relay breaks at flaskapp", func(t *testing.T) {
-		server := jaeger.Start(t, "")
-		m := mesh.Start(t, server, mesh.Config{})
-		echo(t, m, "/fetch")
-		m.Stop(t)
+		t.Run("a fetch that does not relay breaks at flaskapp, in "+format, func(t *testing.T) {
+			server := jaeger.Start(t, "")
+			m := mesh.Start(t, server, all(mesh.Pod{Tracer: tracer}))
+			echo(t, m, "/fetch")
+			m.Stop(t)
 
-		before, after := pieces(t, everything(t, server))
-		require.Equal(t, `
-sleep-out: GET, server
-  flaskapp-in: GET, server
-`, "\n"+before.Tree())
-		require.Equal(t, `
-flaskapp-out: GET, server
-  httpbin-in: GET, server
-`, "\n"+after.Tree())
-		ids := map[string][]string{}
-		for _, s := range m.Sidecars() {
-			require.Len(t, s.Hops(), 1, s.Name)
-			ids[s.Hops()[0].RequestID] = append(ids[s.Hops()[0].RequestID], s.Name)
-		}
-		require.Len(t, ids, 2, "the request ID breaks where the trace does: %v", ids)
-		require.Contains(t, ids, before.Spans[1].Tags[sidecarsRequestID])
-		require.Contains(t, ids, after.Spans[1].Tags[sidecarsRequestID])
-	})
+			before, after := pieces(t, everything(t, server))
+			require.Equal(t, meshBeforeFlaskapp, "\n"+before.Tree())
+			require.Equal(t, meshAfterFlaskapp, "\n"+after.Tree())
+			ids := map[string][]string{}
+			for _, s := range m.Sidecars() {
+				require.Len(t, s.Hops(), 1, s.Name)
+				ids[s.Hops()[0].RequestID] = append(ids[s.Hops()[0].RequestID], s.Name)
+			}
+			require.Len(t, ids, 2, "the request ID breaks where the trace does: %v", ids)
+			require.Contains(t, ids, before.Spans[1].Tags[sidecarsRequestID])
+			require.Contains(t, ids, after.Spans[1].Tags[sidecarsRequestID])
+		})
+
+		t.Run("where half of the traces are kept each is kept whole, in "+format, func(t *testing.T) {
+			server := jaeger.Start(t, "")
+			m := mesh.Start(t, server, all(mesh.Pod{Tracer: tracer, Sampling: "50"}))
+			m.Fetch(t, "-n", "40", "-c", "8", m.URL("/fetch_with_trace", "/ip"))
+			m.Stop(t)
+
+			kept := map[any]bool{}
+			for _, hop := range m.HTTPBinIn.Hops() {
+				if hop.RequestID[14] == '9' {
+					kept[hop.RequestID] = true
+				}
+			}
+			require.NotEmpty(t, kept)
+			require.Less(t, len(kept), 40)
+			for _, trace := range everything(t, server) {
+				require.Equal(t, wholeMesh, "\n"+trace.Tree())
+				require.True(t, kept[trace.Spans[0].Tags[sidecarsRequestID]], "a trace whose request ID says that it is not kept")
+				delete(kept, trace.Spans[0].Tags[sidecarsRequestID])
+			}
+			require.Empty(t, kept, "traces whose request IDs say that they are kept")
+		})
+	}
 
 	t.Run("an answer with a request's own headers names its trace", func(t *testing.T) {
 		server := jaeger.Start(t, "")
 		m := mesh.Start(t, server, mesh.Config{})
-		printed := m.Fetch(t, "-body", "-H", "x-request-id: walkthrough-1", m.URL("/fetch_with_header", "/ip"))
+		printed := m.Fetch(t, "-body", "-H", "x-request-id: walkthrough-1", "-H", "x-b3-sampled: 1", m.URL("/fetch_with_header", "/ip"))
 		m.Stop(t)
 
 		var seen map[string]string
@@ -86,9 +135,30 @@ flaskapp-out: GET, server
 		require.Equal(t, wholeMesh, "\n"+trace.Tree())
 		require.Equal(t, trace.ID, seen["X-B3-Traceid"])
 		require.Equal(t, trace.Spans[1].ID, seen["X-B3-Spanid"], "of flaskapp-in")
+		require.Equal(t, trace.Spans[1].Parent, seen["X-B3-Parentspanid"], "of sleep-out")
 		require.Equal(t, "walkthrough-1", seen["X-Request-Id"])
 		for _, span := range trace.Spans {
 			require.Equal(t, "walkthrough-1", span.Tags[sidecarsRequestID], span)
+		}
+	})
+
+	t.Run("a client's b3 is one trace, a chain since Envoy 1.40 and flat before", func(t *testing.T) {
+		for _, binary := range envoy.NeedAll(t) {
+			server := jaeger.Start(t, "")
+			m := mesh.Start(t, server, mesh.Config{Envoy: binary})
+			m.Fetch(t, "-H", "b3: 463ac35c9f6413ad48485a3953bb6124-a2fb4a1d1a96d312-1", m.URL("/fetch_with_trace", "/ip"))
+			m.Stop(t)
+
+			want := strings.Replace(wholeMesh, "client\n", "client, parent missing\n", 1)
+			if !binary.AtLeast("1.40") {
+				want = `
+sleep.tracebaton: flaskapp:80/*, client, parent missing
+flaskapp.tracebaton: flaskapp:80/*, server, parent missing
+flaskapp.tracebaton: httpbin:8000/*, client, parent missing
+httpbin.tracebaton: httpbin:8000/*, server, parent missing
+`
+			}
+			require.Equal(t, want, "\n"+one(t, everything(t, server)).Tree(), binary.Version)
 		}
 	})
 
@@ -114,64 +184,54 @@ flaskapp-out: GET, server
 	})
 }
 
-// What becomes of a trace when pods have sidecars that speak different formats
-// is documented in deploy/sidecar/README.md.
-func TestMeshWhoseSidecarsSpeak(t *testing.T) {
+// What becomes of a trace where pods' sidecars speak different formats is
+// documented in docs/headers.md.
+func TestMeshWhoseSidecarsSpeakDifferentFormats(t *testing.T) {
 	jaeger.Need(t)
-	mesh.Need(t)
+	envoy.Need(t)
 
-	// A sidecar renews the formats that it writes, and passes on the rest as it
-	// came: what then is believed may name a span further up.
 	const (
-		flat = `
-sleep-out: GET, server
-  flaskapp-in: GET, server
-  flaskapp-out: GET, server
-  httpbin-in: GET, server
+		b3, w3c, both = envoy.Zipkin, envoy.OpenTelemetry, envoy.ZipkinW3C
+
+		pastFlaskapp = `
+sleep.tracebaton: flaskapp:80/*, client
+  httpbin.tracebaton: httpbin:8000/*, server
 `
-		flaskappPassedBy = `
-sleep-out: GET, server
-  flaskapp-in: GET, server
-    flaskapp-out: GET, server
-  httpbin-in: GET, server
+		flaskapps = `
+flaskapp.tracebaton: flaskapp:80/*, server
+  flaskapp.tracebaton: httpbin:8000/*, client
 `
 	)
 	for _, tt := range []struct {
 		name                     string
-		sleep, flaskapp, httpbin string
+		sleep, flaskapp, httpbin envoy.Tracer
 		want                     []string
 	}{
-		{"B3 in several headers, one trace", "b3multi", "b3multi", "b3multi", []string{wholeMesh}},
-		{"B3 in one header, one trace", "b3", "b3", "b3", []string{wholeMesh}},
-		{"W3C, one trace", "tracecontext", "tracecontext", "tracecontext", []string{wholeMesh}},
-		{"both, one trace", "b3multi,tracecontext", "b3multi,tracecontext", "b3multi,tracecontext", []string{wholeMesh}},
-		{"both in the middle and B3 around it, one trace", "b3multi", "b3multi,tracecontext", "b3multi", []string{wholeMesh}},
-		{"both in the middle and W3C around it, one trace", "tracecontext", "tracecontext,b3multi", "tracecontext", []string{wholeMesh}},
-		{"B3 in the middle and both around it, what is shared last, one trace", "tracecontext,b3multi", "b3multi", "tracecontext,b3multi", []string{wholeMesh}},
-		{"B3 in the middle and both around it, what is shared first, one trace that passes flaskapp by", "b3multi,tracecontext", "b3multi", "b3multi,tracecontext", []string{flaskappPassedBy}},
-		{"B3 in one header in the middle and in several around it, one trace", "b3multi", "b3", "b3multi", []string{wholeMesh}},
-		{"B3 in several headers in the middle and in one around it, one trace whose spans are all the first one's children", "b3", "b3multi", "b3", []string{flat}},
-		{"W3C in the middle and B3 around it, two traces", "b3multi", "tracecontext", "b3multi", []string{`
-sleep-out: GET, server
-  httpbin-in: GET, server
-`, `
-flaskapp-in: GET, server
-  flaskapp-out: GET, server
+		{"both in the middle and B3 around it, one trace", b3, both, b3, []string{wholeMesh}},
+		{"both in the middle and W3C around it, one trace", w3c, both, w3c, []string{wholeMesh}},
+		{"B3 in the middle and both around it, one trace", both, b3, both, []string{wholeMesh}},
+		{"W3C in the middle and both around it, one trace in which httpbin hangs from sleep", both, w3c, both, []string{`
+sleep.tracebaton: flaskapp:80/*, client
+  flaskapp.tracebaton: flaskapp:80/*, server
+    flaskapp.tracebaton: httpbin:8000/*, client
+  httpbin.tracebaton: httpbin:8000/*, server
 `}},
-		{"B3 up to flaskapp and W3C at httpbin, two traces", "b3multi", "b3multi", "tracecontext", []string{`
-sleep-out: GET, server
-  flaskapp-in: GET, server
-    flaskapp-out: GET, server
+		{"W3C in the middle and B3 around it, two traces, of which one passes flaskapp by", b3, w3c, b3, []string{pastFlaskapp, flaskapps}},
+		{"B3 in the middle and W3C around it, two traces, of which one passes flaskapp by", w3c, b3, w3c, []string{pastFlaskapp, flaskapps}},
+		{"B3 up to flaskapp and W3C at httpbin, two traces", b3, b3, w3c, []string{`
+sleep.tracebaton: flaskapp:80/*, client
+  flaskapp.tracebaton: flaskapp:80/*, server
+    flaskapp.tracebaton: httpbin:8000/*, client
 `, `
-httpbin-in: GET, server
+httpbin.tracebaton: httpbin:8000/*, server
 `}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			server := jaeger.Start(t, "")
 			m := mesh.Start(t, server, mesh.Config{
-				Sleep:    mesh.Pod{Propagators: tt.sleep},
-				Flaskapp: mesh.Pod{Propagators: tt.flaskapp},
-				HTTPBin:  mesh.Pod{Propagators: tt.httpbin},
+				Sleep:    mesh.Pod{Tracer: tt.sleep},
+				Flaskapp: mesh.Pod{Tracer: tt.flaskapp},
+				HTTPBin:  mesh.Pod{Tracer: tt.httpbin},
 			})
 			arrived := echo(t, m, "/fetch_with_trace")
 			m.Stop(t)
@@ -191,28 +251,22 @@ httpbin-in: GET, server
 
 func TestMeshOfServicesWithSpans(t *testing.T) {
 	jaeger.Need(t)
-	mesh.Need(t)
+	envoy.Need(t)
 
 	const both = `
 sleep: GET, client
-  sleep-out: GET, server
-    flaskapp-in: GET, server
+  sleep.tracebaton: flaskapp:80/*, client
+    flaskapp.tracebaton: flaskapp:80/*, server
       flaskapp: GET /fetch_with_trace, server
         flaskapp: GET, client
-          flaskapp-out: GET, server
-            httpbin-in: GET, server
+          flaskapp.tracebaton: httpbin:8000/*, client
+            httpbin.tracebaton: httpbin:8000/*, server
               httpbin: GET /headers, server
 `
-	for name, propagators := range map[string]string{
-		"B3 in several headers": "b3multi",
-		"B3 in one header":      "b3",
-		"W3C":                   "tracecontext",
-		"B3 and W3C":            "b3multi,tracecontext",
-	} {
-		t.Run("services and sidecars that speak "+name+" are one trace", func(t *testing.T) {
+	for format, tracer := range formats {
+		t.Run("services and sidecars that speak "+format+" are one trace", func(t *testing.T) {
 			server := jaeger.Start(t, "")
-			pod := mesh.Pod{Propagators: propagators, SDK: true}
-			m := mesh.Start(t, server, mesh.Config{Sleep: pod, Flaskapp: pod, HTTPBin: pod})
+			m := mesh.Start(t, server, all(mesh.Pod{Tracer: tracer, SDK: true}))
 			arrived := echo(t, m, "/fetch_with_trace")
 			m.Stop(t)
 
@@ -223,44 +277,19 @@ sleep: GET, client
 			for _, span := range trace.Spans {
 				if _, ok := span.Tags[sidecarsRequestID]; ok {
 					assert.Equal(t, id, span.Tags[sidecarsRequestID], span)
-				} else {
+				} else if span.Service != "sleep" { // which calls before there is any
 					assert.Equal(t, `["`+id+`"]`, span.Tags[requestID], span)
 				}
 				assert.Empty(t, span.Warnings, span)
 			}
 		})
-	}
 
-	t.Run("a fetch that does not relay breaks within flaskapp", func(t *testing.T) {
-		server := jaeger.Start(t, "")
-		pod := mesh.Pod{SDK: true}
-		m := mesh.Start(t, server, mesh.Config{Sleep: pod, Flaskapp: pod, HTTPBin: pod})
-		echo(t, m, "/fetch")
-		m.Stop(t)
-
-		before, after := pieces(t, everything(t, server))
-		require.Equal(t, `
-sleep: GET, client
-  sleep-out: GET, server
-    flaskapp-in: GET, server
-      flaskapp: GET /fetch, server
-`, "\n"+before.Tree())
-		require.Equal(t, `
-flaskapp: GET, client
-  flaskapp-out: GET, server
-    httpbin-in: GET, server
-      httpbin: GET /headers, server
-`, "\n"+after.Tree())
-	})
-
-	for name, propagators := range map[string]string{"B3": "b3multi", "W3C": "tracecontext"} {
-		t.Run("a service that keeps none of its spans does not break the trace of sidecars that speak "+name, func(t *testing.T) {
+		t.Run("a service that keeps none of its spans does not break the trace of sidecars that speak "+format, func(t *testing.T) {
 			server := jaeger.Start(t, "")
-			silent := mesh.Pod{Propagators: propagators, SDK: true, Env: []string{"OTEL_TRACES_SAMPLER=always_off"}}
 			m := mesh.Start(t, server, mesh.Config{
-				Sleep:    mesh.Pod{Propagators: propagators},
-				Flaskapp: silent,
-				HTTPBin:  mesh.Pod{Propagators: propagators, SDK: true},
+				Sleep:    mesh.Pod{Tracer: tracer},
+				Flaskapp: mesh.Pod{Tracer: tracer, SDK: true, Env: []string{"OTEL_TRACES_SAMPLER=always_off"}},
+				HTTPBin:  mesh.Pod{Tracer: tracer, SDK: true},
 			})
 			echo(t, m, "/fetch_with_trace")
 			m.Stop(t)
@@ -268,6 +297,27 @@ flaskapp: GET, client
 			require.Equal(t, wholeMesh+"        httpbin: GET /headers, server\n", "\n"+one(t, everything(t, server)).Tree())
 		})
 	}
+
+	t.Run("a fetch that does not relay breaks within flaskapp", func(t *testing.T) {
+		server := jaeger.Start(t, "")
+		m := mesh.Start(t, server, all(mesh.Pod{SDK: true}))
+		echo(t, m, "/fetch")
+		m.Stop(t)
+
+		before, after := pieces(t, everything(t, server))
+		require.Equal(t, `
+sleep: GET, client
+  sleep.tracebaton: flaskapp:80/*, client
+    flaskapp.tracebaton: flaskapp:80/*, server
+      flaskapp: GET /fetch, server
+`, "\n"+before.Tree())
+		require.Equal(t, `
+flaskapp: GET, client
+  flaskapp.tracebaton: httpbin:8000/*, client
+    httpbin.tracebaton: httpbin:8000/*, server
+      httpbin: GET /headers, server
+`, "\n"+after.Tree())
+	})
 }
 
 // echo calls httpbin through the route of flaskapp, and returns the headers
@@ -287,7 +337,7 @@ func everything(t testing.TB, server *jaeger.Server) []jaeger.Trace {
 	server.Settle(t)
 	services, err := server.Services()
 	require.NoError(t, err)
-	var all []jaeger.Trace
+	var found []jaeger.Trace
 	known := map[string]bool{}
 	for _, service := range services {
 		traces, err := server.Find(service)
@@ -295,11 +345,11 @@ func everything(t testing.TB, server *jaeger.Server) []jaeger.Trace {
 		for _, trace := range traces {
 			if service != jaeger.Settled && !known[trace.ID] {
 				known[trace.ID] = true
-				all = append(all, trace)
+				found = append(found, trace)
 			}
 		}
 	}
-	return all
+	return found
 }
 
 // pieces returns the two traces that one has broken into, in the order of their

@@ -2,7 +2,10 @@ package check_test
 
 import (
 	"context"
+	"maps"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/compose-spec/compose-go/v2/cli"
@@ -21,11 +24,12 @@ func compose(file string) (*types.Project, error) {
 func TestCompose(t *testing.T) {
 	project, err := compose("../compose.yaml")
 	require.NoError(t, err)
-	require.ElementsMatch(t, []string{"jaeger", "flaskapp", "httpbin", "sleep"}, project.ServiceNames())
+	require.ElementsMatch(t, []string{"jaeger", "flaskapp", "httpbin", "sleep", "flaskapp-envoy", "httpbin-envoy", "sleep-envoy"}, project.ServiceNames())
 
-	jaegers := build(t, "../kubernetes/jaeger").of("Deployment")[0]
-	pod, _ := podOf(t, jaegers)
-	require.Equal(t, pod.Spec.Containers[0].Image, project.Services["jaeger"].Image, "one version of Jaeger everywhere")
+	// What a service calls by name in its own network is its Envoy.
+	for name, calls := range map[string]string{"sleep": "flaskapp", "flaskapp": "httpbin"} {
+		require.Equal(t, []string{calls}, project.Services[name+"-envoy"].Networks[name].Aliases)
+	}
 
 	for name, s := range project.Services {
 		t.Run(name, func(t *testing.T) {
@@ -47,12 +51,17 @@ func TestCompose(t *testing.T) {
 			if name == "jaeger" {
 				return
 			}
+			if pod, ok := strings.CutSuffix(name, "-envoy"); ok {
+				require.Contains(t, s.Networks, pod, "it stands between its service and the others")
+				require.Contains(t, s.Networks, "mesh")
+				return
+			}
+			require.Equal(t, []string{name}, slices.Collect(maps.Keys(s.Networks)), "no way past its Envoy")
 			require.Equal(t, "localhost/tracebaton/"+name+":dev", s.Image)
 			require.FileExists(t, filepath.Join(s.Build.Context, s.Build.Dockerfile))
 			require.Equal(t, name, *s.Build.Args["SERVICE"])
-			require.Equal(t, "http://jaeger:4318", *s.Environment["OTEL_EXPORTER_OTLP_ENDPOINT"])
+			require.Equal(t, "none", *s.Environment["OTEL_TRACES_EXPORTER"])
 			require.Equal(t, []string{"CMD", "healthcheck"}, []string(s.HealthCheck.Test[:2]))
-			require.Contains(t, s.DependsOn, "jaeger")
 		})
 	}
 }

@@ -6,11 +6,15 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"istio.io/istio/istioctl/cmd"
+	"istio.io/istio/pkg/config/mesh"
 	"istio.io/istio/pkg/log"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	podsecurity "k8s.io/pod-security-admission/api"
+	podsecuritypolicy "k8s.io/pod-security-admission/policy"
 )
 
 // Istio's own log would bury what the tests have to say.
@@ -41,8 +45,7 @@ type istio struct {
 	manifests objects
 	mesh      string // the mesh configuration
 
-	// What kube-inject needs, as files.
-	meshFile, injectFile, valuesFile string
+	template, values string // what kube-inject needs beside that
 }
 
 var installed struct {
@@ -53,15 +56,17 @@ var installed struct {
 func installation(t testing.TB) istio {
 	t.Helper()
 	installed.Do(func() { installed.istio = install(t, "../istio/install.yaml") })
-	i := installed.istio
-	require.NotEmpty(t, i.mesh, "the installation failed before")
-	i.meshFile, i.injectFile, i.valuesFile = write(t, i.mesh), write(t, i.injectFile), write(t, i.valuesFile)
-	return i
+	require.NotEmpty(t, installed.mesh, "the installation failed before")
+	return installed.istio
 }
 
-func install(t testing.TB, file string) istio {
+func install(t testing.TB, files ...string) istio {
 	t.Helper()
-	out, warnings, err := istioctl(t, "manifest", "generate", "-f", file)
+	args := []string{"manifest", "generate"}
+	for _, file := range files {
+		args = append(args, "-f", file)
+	}
+	out, warnings, err := istioctl(t, args...)
 	require.NoError(t, err)
 	require.Empty(t, warnings)
 	i := istio{manifests: parse(t, out)}
@@ -72,7 +77,7 @@ func install(t testing.TB, file string) istio {
 		case "istio":
 			i.mesh = data["mesh"]
 		case "istio-sidecar-injector":
-			i.injectFile, i.valuesFile = data["config"], data["values"]
+			i.template, i.values = data["config"], data["values"]
 		}
 	}
 	return i
@@ -81,9 +86,13 @@ func install(t testing.TB, file string) istio {
 // inject returns the objects as istioctl kube-inject writes them.
 func inject(t testing.TB, objs objects) objects {
 	t.Helper()
-	i := installation(t)
+	return installation(t).inject(t, objs)
+}
+
+func (i istio) inject(t testing.TB, objs objects) objects {
+	t.Helper()
 	out, warnings, err := istioctl(t, "kube-inject", "--revision", "default", "-f", write(t, objs.yaml(t)),
-		"--injectConfigFile", i.injectFile, "--meshConfigFile", i.meshFile, "--valuesFile", i.valuesFile)
+		"--injectConfigFile", write(t, i.template), "--meshConfigFile", write(t, i.mesh), "--valuesFile", write(t, i.values))
 	require.NoError(t, err)
 	for line := range strings.SplitSeq(strings.TrimSpace(warnings), "\n") {
 		if line != "" {
@@ -130,7 +139,7 @@ func TestSidecarsAreInjected(t *testing.T) {
 					require.Regexp(t, `-o (\S+,)?`+tt.excluded+`\b`, args["istio-init"])
 				}
 				require.Contains(t, config, `"terminationDrainDuration":"30s"`, "the sidecar must outlive the service")
-				require.Greater(t, *pod.Spec.TerminationGracePeriodSeconds, int64(30))
+				require.Greater(t, *pod.Spec.TerminationGracePeriodSeconds, int64(30), "or it is killed while it drains")
 				// Probes go through the sidecar's agent, or strict mTLS would
 				// refuse the kubelet.
 				require.Contains(t, d.Object["spec"], "template")
@@ -142,4 +151,39 @@ func TestSidecarsAreInjected(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A gateway has a grace period of 30 s: a drain as long would end in a kill, so
+// it is for the pods that need it, and not for the mesh.
+func TestDrainIsSetForEachPod(t *testing.T) {
+	config, err := mesh.ApplyMeshConfigDefaults(installation(t).mesh)
+	require.NoError(t, err)
+	require.Less(t, config.GetDefaultConfig().GetTerminationDrainDuration().AsDuration(), 30*time.Second)
+}
+
+// With istio-init a namespace that enforces a Pod Security level admits no pod
+// that has a sidecar.
+func TestPodSecurity(t *testing.T) {
+	evaluator, err := podsecuritypolicy.NewEvaluator(podsecuritypolicy.DefaultChecks(), nil)
+	require.NoError(t, err)
+	admitted := func(t *testing.T, i istio, level podsecurity.Level) (refused []string) {
+		t.Helper()
+		for _, d := range i.inject(t, build(t, "../istio").of("Deployment")) {
+			pod, _ := podOf(t, d)
+			result := podsecuritypolicy.AggregateCheckResults(evaluator.EvaluatePod(
+				podsecurity.LevelVersion{Level: level, Version: podsecurity.LatestVersion()}, &pod.ObjectMeta, &pod.Spec))
+			if !result.Allowed {
+				refused = append(refused, d.GetName()+": "+result.ForbiddenDetail())
+			}
+		}
+		return refused
+	}
+	t.Run("install.yaml alone", func(t *testing.T) {
+		refused := admitted(t, installation(t), podsecurity.LevelBaseline)
+		require.Len(t, refused, 5, "if it no longer refuses any, docs/walkthrough.md has more to say than it must")
+		require.Contains(t, refused[0], "NET_ADMIN")
+	})
+	t.Run("install-cni.yaml on top of it", func(t *testing.T) {
+		require.Empty(t, admitted(t, install(t, "../istio/install.yaml", "../istio/install-cni.yaml"), podsecurity.LevelRestricted))
+	})
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	trace "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	fault "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
@@ -24,6 +25,7 @@ import (
 	"istio.io/istio/pilot/test/xdstest"
 	"istio.io/istio/pkg/config/mesh"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 )
@@ -43,11 +45,11 @@ func TestEverySidecarTracesToJaeger(t *testing.T) {
 		{name: "in B3 by default", build: "../istio", want: "envoy.tracers.zipkin to outbound|9411||" + jaeger, percent: 100},
 		{name: "in B3 beside the services' own spans", build: "../otel", want: "envoy.tracers.zipkin to outbound|9411||" + jaeger, percent: 100},
 		{
-			name: "in W3C where that is asked for", build: "../istio", files: []string{"../istio/gateway.yaml", "../istio/telemetry-w3c.yaml"},
+			name: "in W3C where that is asked for", build: "../istio", files: []string{"../istio/gateway.yaml", "../istio/gateway-sampling.yaml", "../istio/telemetry-w3c.yaml"},
 			want: "envoy.tracers.opentelemetry to outbound|4317||" + jaeger, percent: 100,
 		},
 		{
-			name: "in W3C beside the services' own spans", build: "../otel-w3c", files: []string{"../istio/gateway.yaml", "../istio/telemetry-w3c.yaml"},
+			name: "in W3C beside the services' own spans", build: "../otel-w3c", files: []string{"../istio/gateway.yaml", "../istio/gateway-sampling.yaml", "../istio/telemetry-w3c.yaml"},
 			want: "envoy.tracers.opentelemetry to outbound|4317||" + jaeger, percent: 100,
 		},
 		// What the check of the providers' names is there for.
@@ -75,23 +77,52 @@ func TestEverySidecarTracesToJaeger(t *testing.T) {
 	}
 }
 
-// The gateway's list is as long as that of the library's Edge, but for names
-// that only begin alike.
-func TestGatewayDropsTraceHeadersBeforeItReadsThem(t *testing.T) {
-	c := control(t, apply(t, build(t, "../istio"), "../istio/gateway.yaml"))
-	managers := c.managers(t, c.proxy(t, "istio-ingressgateway-0"))
-	require.NotEmpty(t, managers)
-	for _, m := range managers {
-		extensions := m.GetEarlyHeaderMutationExtensions()
-		require.Len(t, extensions, 1)
-		var dropped []string
-		for _, mutation := range xdstest.UnmarshalAny[mutation.HeaderMutation](t, extensions[0].GetTypedConfig()).GetMutations() {
-			dropped = append(dropped, mutation.GetRemove())
-		}
-		assert.ElementsMatch(t, strangers(t), dropped)
+// The gateway's list is as long as that of the library's Edge.
+func TestGatewaysDropTraceHeadersBeforeTheyReadThem(t *testing.T) {
+	for _, tt := range []struct {
+		name, namespace string
+		labels          map[string]string
+	}{
+		{"of istioctl's profiles", "istio-system", map[string]string{"istio": "ingressgateway"}},
+		{"of the Helm chart", "istio-ingress", map[string]string{"istio": "ingress"}},
+		{"of the Gateway API", "tracebaton", map[string]string{"gateway.networking.k8s.io/gateway-name": "outside"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			objs := apply(t, build(t, "../istio"), "../istio/gateway.yaml")
+			for _, g := range objs.of("Gateway") {
+				require.NoError(t, unstructured.SetNestedStringMap(g.Object, tt.labels, "spec", "selector"))
+			}
+			c := control(t, objs)
+			managers := c.managers(t, c.gateway(tt.namespace, tt.labels))
+			require.NotEmpty(t, managers)
+			for _, m := range managers {
+				extensions := m.GetEarlyHeaderMutationExtensions()
+				require.Len(t, extensions, 1)
+				var dropped, prefixes []string
+				for _, mutation := range xdstest.UnmarshalAny[mutation.HeaderMutation](t, extensions[0].GetTypedConfig()).GetMutations() {
+					if prefix := mutation.GetRemoveOnMatch().GetKeyMatcher().GetPrefix(); prefix != "" {
+						prefixes = append(prefixes, prefix)
+					} else {
+						dropped = append(dropped, mutation.GetRemove())
+					}
+				}
+				assert.ElementsMatch(t, strangers(t), dropped)
+				assert.ElementsMatch(t, []string{"uberctx-", "ot-baggage-"}, prefixes)
+				assert.Equal(t, core.HttpProtocolOptions_DROP_HEADER, m.GetCommonHttpProtocolOptions().GetHeadersWithUnderscoresAction())
+			}
+			for _, m := range c.managers(t, c.proxy(t, "flaskapp-v1-0")) {
+				require.Empty(t, m.GetEarlyHeaderMutationExtensions(), "sidecars must read what comes in")
+				require.Equal(t, core.HttpProtocolOptions_ALLOW, m.GetCommonHttpProtocolOptions().GetHeadersWithUnderscoresAction())
+			}
+		})
 	}
+}
+
+// Without these no Prometheus, Grafana or Kiali shows anything.
+func TestEverySidecarMakesMetrics(t *testing.T) {
+	c := control(t, build(t, "../istio"))
 	for _, m := range c.managers(t, c.proxy(t, "flaskapp-v1-0")) {
-		require.Empty(t, m.GetEarlyHeaderMutationExtensions(), "sidecars must read what comes in")
+		require.True(t, slices.ContainsFunc(m.GetHttpFilters(), func(f *hcm.HttpFilter) bool { return f.GetName() == "istio.stats" }), m.GetStatPrefix())
 	}
 }
 
@@ -257,6 +288,15 @@ func (c cluster) proxy(t testing.TB, name string) *model.Proxy {
 		Type: kind, ID: pod.Name + "." + pod.Namespace, ConfigNamespace: pod.Namespace,
 		IPAddresses: []string{pod.Status.PodIP}, Labels: pod.Labels,
 		Metadata: &model.NodeMetadata{Namespace: pod.Namespace, Labels: pod.Labels, IstioVersion: "1.31.1"},
+	})
+}
+
+// gateway returns a gateway with those labels.
+func (c cluster) gateway(namespace string, labels map[string]string) *model.Proxy {
+	return c.SetupProxy(&model.Proxy{
+		Type: model.Router, ID: "gateway." + namespace, ConfigNamespace: namespace,
+		IPAddresses: []string{"10.244.1.1"}, Labels: labels,
+		Metadata: &model.NodeMetadata{Namespace: namespace, Labels: labels, IstioVersion: "1.31.1"},
 	})
 }
 

@@ -23,6 +23,7 @@ import (
 const namespace = "tracebaton"
 
 func TestManifests(t *testing.T) {
+	onVolume := withBadger(t)
 	for _, tt := range []struct {
 		name  string
 		build string   // with kustomize
@@ -30,13 +31,15 @@ func TestManifests(t *testing.T) {
 	}{
 		{name: "the services without a mesh", build: "../kubernetes"},
 		{name: "Jaeger alone", build: "../kubernetes/jaeger"},
-		{name: "Jaeger with its traces on a volume", build: "../kubernetes/jaeger-badger"},
+		{name: "the services, Jaeger's traces on a volume", build: filepath.Join(onVolume, "kubernetes")},
+		{name: "the mesh, Jaeger's traces on a volume", build: filepath.Join(onVolume, "istio")},
 		{name: "the mesh", build: "../istio"},
 		{name: "the mesh routed by user", build: "../istio", files: []string{"../istio/route-by-user.yaml"}},
 		{name: "the mesh routed by weights", build: "../istio", files: []string{"../istio/route-weights.yaml"}},
 		{name: "the mesh with a delay", build: "../istio", files: []string{"../istio/route-delay.yaml"}},
 		{name: "the mesh with a mirror", build: "../istio", files: []string{"../istio/route-mirror.yaml"}},
 		{name: "the mesh reached from outside", build: "../istio", files: []string{"../istio/gateway.yaml"}},
+		{name: "the mesh whose gateway keeps all traces", build: "../istio", files: []string{"../istio/gateway.yaml", "../istio/gateway-sampling.yaml"}},
 		{name: "the mesh that speaks W3C", build: "../istio", files: []string{"../istio/gateway.yaml", "../istio/telemetry-w3c.yaml"}},
 		{name: "the services' own spans", build: "../otel"},
 		{name: "the services' own spans in a mesh that speaks W3C", build: "../otel-w3c", files: []string{"../istio/gateway.yaml", "../istio/telemetry-w3c.yaml"}},
@@ -47,10 +50,45 @@ func TestManifests(t *testing.T) {
 	}
 }
 
+// withBadger returns a copy of deploy whose Jaeger has the component that keeps
+// its traces on a volume.
+func withBadger(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"kubernetes", "istio", "otel", "otel-w3c"} {
+		require.NoError(t, os.CopyFS(filepath.Join(dir, name), os.DirFS(filepath.Join("..", name))))
+	}
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "jaeger"), 0o750))
+	for _, name := range []string{"kustomization.yaml", "config.yaml", "badger.yaml"} {
+		text, err := os.ReadFile(filepath.Join("..", "jaeger", name))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "jaeger", name), text, 0o600))
+	}
+	file, err := os.OpenFile(filepath.Join(dir, "kubernetes", "kustomization.yaml"), os.O_APPEND|os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = file.WriteString("components:\n  - badger\n")
+	require.NoError(t, errors.Join(err, file.Close()))
+	return dir
+}
+
+// No overlay that is applied later puts the Jaeger in memory back.
+func TestTracesStayOnTheVolume(t *testing.T) {
+	dir := withBadger(t)
+	for _, overlay := range []string{"kubernetes", "istio", "otel", "otel-w3c"} {
+		objs := build(t, filepath.Join(dir, overlay))
+		require.Len(t, objs.of("PersistentVolumeClaim"), 1, overlay)
+		for _, d := range objs.of("Deployment") {
+			if pod, _ := podOf(t, d); d.GetName() == "jaeger" {
+				require.Contains(t, pod.Spec.Containers[0].Args, "--config=/etc/jaeger/badger.yaml", overlay)
+			}
+		}
+	}
+}
+
 // TestManifests would not notice a file that nobody names.
 func TestEveryFileIsChecked(t *testing.T) {
 	const listed = "kustomization.yaml namespace.yaml destinationrule.yaml virtualservice.yaml telemetry.yaml " +
-		"install.yaml gateway.yaml telemetry-w3c.yaml route-by-user.yaml route-weights.yaml route-delay.yaml route-mirror.yaml"
+		"install.yaml install-cni.yaml gateway.yaml gateway-sampling.yaml kiali.yaml telemetry-w3c.yaml route-by-user.yaml route-weights.yaml route-delay.yaml route-mirror.yaml"
 	files, err := filepath.Glob("../istio/*")
 	require.NoError(t, err)
 	var names []string
@@ -84,6 +122,7 @@ func TestBrokenManifestsAreCaught(t *testing.T) {
 func TestInstallations(t *testing.T) {
 	for _, tt := range []struct{ file, want string }{
 		{"../istio/install.yaml", ""},
+		{"../istio/install-cni.yaml", ""},
 		{"testdata/install/unknown-field.yaml", `unknown field "extensionProvider"`},
 		{"testdata/install/unknown-profile.yaml", "no-such-profile"},
 	} {
@@ -112,8 +151,11 @@ func checkInstallation(t testing.TB, file string) error {
 	require.NoError(t, err)
 	section, _, err := unstructured.NestedMap(parse(t, string(text))[0].Object, "spec", "meshConfig")
 	require.NoError(t, err)
-	config, err := json.Marshal(section)
-	require.NoError(t, err)
+	config := []byte("{}")
+	if section != nil {
+		config, err = json.Marshal(section)
+		require.NoError(t, err)
+	}
 	if err := protomarshal.ApplyJSONStrict(string(config), mesh.DefaultMeshConfig()); err != nil {
 		return err
 	}

@@ -33,11 +33,11 @@ func TestWorkloads(t *testing.T) {
 		{"each service is known by an account of its own", false, func(p corev1.Pod) bool {
 			return p.Spec.ServiceAccountName == p.Labels["app"]
 		}},
-		{"the pods of a service are spread over nodes and zones", false, func(p corev1.Pod) bool {
+		{"the pods of each version of a service are spread over nodes and zones", false, func(p corev1.Pod) bool {
 			var over []string
 			for _, c := range p.Spec.TopologySpreadConstraints {
 				s, err := metav1.LabelSelectorAsSelector(c.LabelSelector)
-				if err == nil && s.Matches(labels.Set(p.Labels)) {
+				if err == nil && s.Matches(labels.Set(p.Labels)) && slices.Contains(c.MatchLabelKeys, "version") {
 					over = append(over, c.TopologyKey)
 				}
 			}

@@ -177,7 +177,7 @@ func (s *Server) Settle(t process.T) {
 		}}}},
 	}}})
 	require.NoError(t, err)
-	resp, err := http.Post(s.otlp+"/v1/traces", "application/json", bytes.NewReader(body))
+	resp, err := http.Post("http://"+s.OTLP+"/v1/traces", "application/json", bytes.NewReader(body))
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	require.Equal(t, http.StatusOK, resp.StatusCode)

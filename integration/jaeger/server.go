@@ -23,7 +23,9 @@ const (
 type Server struct {
 	URL string // of the UI and the query API
 
-	otlp    string
+	// Zipkin and OTLP are where it takes spans, host:port over HTTP.
+	Zipkin, OTLP string
+
 	thrift  string
 	health  string
 	binary  string
@@ -60,7 +62,8 @@ func Start(t process.T, data string) *Server {
 	query, grpc := process.FreeAddr(t), process.FreeAddr(t)
 	otlp, otlpGRPC := process.FreeAddr(t), process.FreeAddr(t)
 	thrift, zipkin, health := process.FreeAddr(t), process.FreeAddr(t), process.FreeAddr(t)
-	s.URL, s.otlp, s.thrift = "http://"+query, "http://"+otlp, "http://"+thrift+"/api/traces"
+	s.URL, s.thrift = "http://"+query, "http://"+thrift+"/api/traces"
+	s.Zipkin, s.OTLP = zipkin, otlp
 	s.health = "http://" + health + "/status"
 
 	s.env = []string{"JAEGER_UI_ASSETS=" + filepath.Join(dir, "bin", "ui")}
@@ -90,7 +93,7 @@ func Start(t process.T, data string) *Server {
 func (s *Server) Env(exporter string) []string {
 	return []string{
 		"OTEL_TRACES_EXPORTER=" + exporter,
-		"OTEL_EXPORTER_OTLP_ENDPOINT=" + s.otlp,
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + s.OTLP,
 		"OTEL_EXPORTER_JAEGER_ENDPOINT=" + s.thrift,
 	}
 }

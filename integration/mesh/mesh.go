@@ -1,31 +1,32 @@
 // Package mesh runs the services of the walkthrough as a mesh has them: each
-// behind sidecars, which make the spans.
+// beside an Envoy, which makes the spans.
 //
 //	sleep -> sleep-out -> flaskapp-in -> flaskapp -> flaskapp-out -> httpbin-in -> httpbin
 //
 // Nothing takes the services' calls away from them as iptables does in a pod:
-// the URLs that they are given lead to their outbound sidecars.
+// the URLs that they are given lead to their Envoy's outbound listener.
 package mesh
 
 import (
-	"cmp"
 	"encoding/json"
-	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tracebaton/tracebaton/integration/envoy"
 	"github.com/tracebaton/tracebaton/integration/jaeger"
 	"github.com/tracebaton/tracebaton/integration/process"
 )
 
-// Pod is how a service and its sidecars are run. The zero value is a service
-// that makes no spans, beside sidecars that speak B3 in several headers.
+// Pod is how a service and its Envoy are run. The zero value is a service that
+// makes no spans, beside an Envoy that speaks B3 and keeps every trace.
 type Pod struct {
-	// Propagators are the trace headers that its sidecars read and write, as
-	// OTEL_PROPAGATORS has them. Empty is b3multi.
-	Propagators string
+	// Tracer is whose trace headers its Envoy reads and writes.
+	Tracer envoy.Tracer
+
+	// Sampling is the percentage of the traces that begin in its Envoy that
+	// are kept. Empty is 100.
+	Sampling string
 
 	// SDK is whether the service makes spans, too.
 	SDK bool
@@ -34,8 +35,13 @@ type Pod struct {
 	Env []string
 }
 
-// Config is how the pods of a Mesh are run.
-type Config struct{ Sleep, Flaskapp, HTTPBin Pod }
+// Config is how a Mesh is run.
+type Config struct {
+	Sleep, Flaskapp, HTTPBin Pod
+
+	// Envoy is the binary. The zero value is the one that [envoy.Need] returns.
+	Envoy envoy.Binary
+}
 
 // Mesh is the pods, running.
 type Mesh struct {
@@ -43,43 +49,26 @@ type Mesh struct {
 	SleepOut, FlaskappIn, FlaskappOut, HTTPBinIn *Sidecar
 
 	root              string
-	collector         []string // environment of all that send spans there
+	collector         []string // environment of the services that send spans there
 	sleep             Pod
+	envoys            []*envoy.Proxy
 	flaskapp, httpbin *process.Process
 }
 
-// Sidecar is one of a pod's sidecars.
+// Sidecar is a listener of a pod's Envoy: the way into the pod, or out of it.
 type Sidecar struct {
-	Name    string
-	Addr    string
-	process *process.Process
-}
-
-// Hop is a request at a sidecar, as its access log has it.
-type Hop struct {
-	RequestID string `json:"request_id"`
-	TraceID   string
-	SpanID    string
-	Status    int
-}
-
-// Need skips the test where the sidecar has not been built, and fails it in CI.
-func Need(t process.T) {
-	t.Helper()
-	if _, err := os.Stat(filepath.Join(process.Root(t), "deploy", "sidecar", "bin", "caddy")); err != nil {
-		const what = "the sidecar is not built: make sidecar-build"
-		if os.Getenv("CI") != "" {
-			require.FailNow(t, what)
-		}
-		t.Skip(what)
-	}
+	Name  string
+	Addr  string
+	envoy *envoy.Proxy
 }
 
 // Start starts the pods and returns once they take requests. The spans of all
-// go to the server. The test [Need]s the sidecar.
+// go to the server. The test needs an [envoy.Binary].
 func Start(t process.T, server *jaeger.Server, cfg Config) *Mesh {
 	t.Helper()
-	Need(t)
+	if cfg.Envoy.Path == "" {
+		cfg.Envoy = envoy.Need(t)
+	}
 	root := process.Root(t)
 	require.NoError(t, process.Build(filepath.Join(root, "examples"), filepath.Join(root, "integration", "bin"), "./flaskapp", "./httpbin", "./sleep"))
 	m := &Mesh{
@@ -87,13 +76,38 @@ func Start(t process.T, server *jaeger.Server, cfg Config) *Mesh {
 		collector: append(server.Env("otlp"), "OTEL_BSP_SCHEDULE_DELAY=100"), // ms
 		sleep:     cfg.Sleep,
 	}
+	start := func(app string, pod Pod, listeners ...envoy.Listener) *envoy.Proxy {
+		for i := range listeners {
+			listeners[i].Tracer, listeners[i].Sampling = pod.Tracer, pod.Sampling
+		}
+		p := envoy.Start(t, cfg.Envoy, envoy.Config{
+			// As Istio calls it: the app label and the namespace.
+			Service:   app + ".tracebaton",
+			Listeners: listeners,
+			Zipkin:    server.Zipkin,
+			OTLP:      server.OTLP,
+		})
+		m.envoys = append(m.envoys, p)
+		return p
+	}
+	const toFlaskapp, toHTTPBin = "flaskapp:80/*", "httpbin:8000/*"
+
 	var addr string
 	m.httpbin, addr = m.service(t, "httpbin", cfg.HTTPBin)
-	m.HTTPBinIn = m.sidecar(t, "httpbin-in", cfg.HTTPBin, addr)
-	m.FlaskappOut = m.sidecar(t, "flaskapp-out", cfg.Flaskapp, m.HTTPBinIn.Addr)
+	httpbin := start("httpbin", cfg.HTTPBin,
+		envoy.Listener{Name: "httpbin-in", Inbound: true, Upstream: addr, Operation: toHTTPBin})
+	m.HTTPBinIn = &Sidecar{"httpbin-in", httpbin.Addr("httpbin-in"), httpbin}
+
 	m.flaskapp, addr = m.service(t, "flaskapp", cfg.Flaskapp)
-	m.FlaskappIn = m.sidecar(t, "flaskapp-in", cfg.Flaskapp, addr)
-	m.SleepOut = m.sidecar(t, "sleep-out", cfg.Sleep, m.FlaskappIn.Addr)
+	flaskapp := start("flaskapp", cfg.Flaskapp,
+		envoy.Listener{Name: "flaskapp-in", Inbound: true, Upstream: addr, Operation: toFlaskapp},
+		envoy.Listener{Name: "flaskapp-out", Upstream: m.HTTPBinIn.Addr, Operation: toHTTPBin})
+	m.FlaskappOut = &Sidecar{"flaskapp-out", flaskapp.Addr("flaskapp-out"), flaskapp}
+	m.FlaskappIn = &Sidecar{"flaskapp-in", flaskapp.Addr("flaskapp-in"), flaskapp}
+
+	sleep := start("sleep", cfg.Sleep,
+		envoy.Listener{Name: "sleep-out", Upstream: m.FlaskappIn.Addr, Operation: toFlaskapp})
+	m.SleepOut = &Sidecar{"sleep-out", sleep.Addr("sleep-out"), sleep}
 	return m
 }
 
@@ -107,34 +121,24 @@ func (m *Mesh) service(t process.T, name string, pod Pod) (p *process.Process, a
 	return p, addr
 }
 
+// propagators are the formats that the services beside an Envoy begin traces
+// in: those that it reads.
+var propagators = map[envoy.Tracer]string{
+	envoy.OpenTelemetry: "tracecontext,b3multi",
+	envoy.ZipkinW3C:     "b3multi,tracecontext",
+}
+
 // env is the environment of the pod's service.
 func (m *Mesh) env(pod Pod) []string {
 	env := []string{
 		"FETCH_ALLOW=127.0.0.0/8",
-		"OTEL_PROPAGATORS=" + pod.Propagators,
+		"OTEL_PROPAGATORS=" + propagators[pod.Tracer],
 	}
 	env = append(env, m.collector...)
 	if !pod.SDK {
 		env = append(env, "OTEL_TRACES_EXPORTER=none")
 	}
 	return append(env, pod.Env...)
-}
-
-func (m *Mesh) sidecar(t process.T, name string, pod Pod, upstream string) *Sidecar {
-	t.Helper()
-	dir := filepath.Join(m.root, "deploy", "sidecar")
-	s := &Sidecar{Name: name, Addr: process.FreeAddr(t)}
-	env := append([]string{
-		"SIDECAR_LISTEN=" + s.Addr,
-		"SIDECAR_UPSTREAM=" + upstream,
-		"OTEL_SERVICE_NAME=" + name,
-		"OTEL_PROPAGATORS=" + cmp.Or(pod.Propagators, "b3multi"),
-	}, m.collector...)
-	s.process = process.Start(t, env, filepath.Join(dir, "bin", "caddy"), "run", "--config", filepath.Join(dir, "Caddyfile"))
-	s.process.Line(t, func(line string) (string, bool) {
-		return line, strings.Contains(line, "serving initial configuration")
-	})
-	return s
 }
 
 // Sidecars are all of them, in the order in which a request passes them.
@@ -163,23 +167,14 @@ func (m *Mesh) Stop(t process.T) {
 	t.Helper()
 	m.flaskapp.Stop(t)
 	m.httpbin.Stop(t)
-	for _, s := range m.Sidecars() {
-		s.process.Stop(t)
+	for _, e := range m.envoys {
+		e.Settle(t)
+	}
+	for _, e := range m.envoys {
+		e.Stop(t)
 	}
 }
 
 // Hops are the requests that the sidecar has logged, in the order of their end.
 // That is soon after the caller has the answer.
-func (s *Sidecar) Hops() []Hop {
-	var hops []Hop
-	for line := range strings.Lines(s.process.Output()) {
-		var entry struct {
-			Logger string
-			Hop
-		}
-		if json.Unmarshal([]byte(line), &entry) == nil && entry.Logger == "http.log.access" {
-			hops = append(hops, entry.Hop)
-		}
-	}
-	return hops
-}
+func (s *Sidecar) Hops() []envoy.Hop { return s.envoy.Hops(s.Name) }

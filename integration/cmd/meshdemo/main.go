@@ -1,5 +1,5 @@
 // Meshdemo runs the walkthrough as a mesh does: the services make no spans, the
-// sidecars beside them do, and only the headers that flaskapp relays make them
+// Envoys beside them do, and only the headers that flaskapp relays make them
 // one trace.
 package main
 
@@ -12,12 +12,14 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/tracebaton/tracebaton/integration/envoy"
 )
 
 const usage = `Usage: meshdemo [flags]
 
-Starts Jaeger, httpbin and flaskapp, and a sidecar for each way in and out of
-them, each a process of its own at a free port of 127.0.0.1, and has sleep call
+Starts Jaeger, httpbin and flaskapp, and an Envoy beside each of them and beside
+sleep, each a process of its own at a free port of 127.0.0.1, and has sleep call
 flaskapp through them:
 
   1  /fetch              does not relay the trace headers: the trace breaks in two
@@ -27,9 +29,14 @@ flaskapp through them:
   5  services that make spans, too
 
 What came of it is printed as it happens, and is to be seen in the Jaeger UI
-until Ctrl-C. Run it within the repository, after make servers.
+until Ctrl-C. make mesh-demo builds and fetches what it needs.
 
-  -once  end when the story is told.
+  -format F  trace headers that Envoy reads and writes: b3 (default), w3c, or
+             b3+w3c for both.
+  -once      end when the story is told.
+
+ENVOY names the Envoy to run: by default the one that make envoy fetched, or the
+one on PATH.
 
 The exit status is 0 if everything was as it should be, 1 if not, 2 if the
 command was wrong, and 130 if it was interrupted. NO_COLOR turns colours off.
@@ -49,6 +56,7 @@ func run(args []string, stdout *os.File, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	flags.Usage = func() { _, _ = io.WriteString(stderr, usage) }
 	once := flags.Bool("once", false, "")
+	format := flags.String("format", "b3", "")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil {
@@ -59,13 +67,18 @@ func run(args []string, stdout *os.File, stderr io.Writer) int {
 		flags.Usage()
 		return exitUsage
 	}
+	tracer, ok := map[string]envoy.Tracer{"b3": envoy.Zipkin, "w3c": envoy.OpenTelemetry, "b3+w3c": envoy.ZipkinW3C}[*format]
+	if !ok {
+		_, _ = fmt.Fprintf(stderr, "meshdemo: -format is b3, w3c or b3+w3c, not %q\n", *format)
+		return exitUsage
+	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process
 	s := &scene{ctx: ctx, stderr: stderr}
 	defer s.end()
-	s.play(func() { tell(s, newPaper(stdout), *once) })
+	s.play(func() { tell(s, newPaper(stdout), tracer, *once) })
 	switch {
 	case ctx.Err() != nil:
 		return exitInterrupted

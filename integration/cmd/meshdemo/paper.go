@@ -36,7 +36,8 @@ const (
 var colours = map[string]string{"sleep": "34", "flaskapp": "32", "httpbin": "33"}
 
 func colourOf(service string) string {
-	pod, _, _ := strings.Cut(service, "-")
+	pod, _, _ := strings.Cut(service, ".")
+	pod, _, _ = strings.Cut(pod, "-")
 	return colours[pod]
 }
 

@@ -29,11 +29,11 @@ func TestSceneThatLacksSomethingFailsAndSaysWhat(t *testing.T) {
 	var stderr bytes.Buffer
 	s := &scene{ctx: t.Context(), stderr: &stderr}
 	s.play(func() {
-		s.Skip("the sidecar is not built: make sidecar-build")
+		s.Skip("there is no Envoy: make envoy")
 		t.Error("it goes on")
 	})
 	assert.True(t, s.Failed())
-	assert.Equal(t, "meshdemo: the sidecar is not built: make sidecar-build\n", stderr.String())
+	assert.Equal(t, "meshdemo: there is no Envoy: make envoy\n", stderr.String())
 }
 
 func TestInterruptedSceneEndsWithoutComplaint(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tracebaton/tracebaton/integration/envoy"
 	"github.com/tracebaton/tracebaton/integration/jaeger"
 	"github.com/tracebaton/tracebaton/integration/mesh"
 	"github.com/tracebaton/tracebaton/integration/process"
@@ -21,6 +22,14 @@ const (
 	calls = 100 // of many
 )
 
+// whole is the trace of a request whose headers are relayed.
+const whole = `
+sleep.tracebaton: flaskapp:80/*, client
+  flaskapp.tracebaton: flaskapp:80/*, server
+    flaskapp.tracebaton: httpbin:8000/*, client
+      httpbin.tracebaton: httpbin:8000/*, server
+`
+
 // story is what the demo tells. It fails where what it tells is not what
 // happened.
 type story struct {
@@ -28,17 +37,18 @@ type story struct {
 	paper
 	server *jaeger.Server
 	mesh   *mesh.Mesh
+	pod    mesh.Pod // as all are
+	binary envoy.Binary
 	once   bool // nobody will look at the UI
 
 	rest string // ID of what breaks off a trace
 }
 
-func tell(t process.T, p paper, once bool) {
+func tell(t process.T, p paper, tracer envoy.Tracer, once bool) {
 	jaeger.Need(t)
-	mesh.Need(t)
-	s := &story{T: t, paper: p, once: once}
+	s := &story{T: t, paper: p, once: once, pod: mesh.Pod{Tracer: tracer}, binary: envoy.Need(t)}
 	s.server = jaeger.Start(t, "")
-	s.mesh = mesh.Start(t, s.server, mesh.Config{})
+	s.start()
 	s.prologue()
 	broken := s.breaks()
 	s.holds()
@@ -48,11 +58,16 @@ func tell(t process.T, p paper, once bool) {
 	s.epilogue(broken)
 }
 
+// start starts the pods.
+func (s *story) start() {
+	s.mesh = mesh.Start(s, s.server, mesh.Config{Sleep: s.pod, Flaskapp: s.pod, HTTPBin: s.pod, Envoy: s.binary})
+}
+
 func (s *story) prologue() {
 	s.line("")
 	s.line("sleep calls flaskapp, and flaskapp calls httpbin, as in the Istio walkthrough.")
-	s.line("They make no spans. The sidecars do, that stand at each way in and out, and")
-	s.line("that know nothing of each other but the headers of the requests:")
+	s.line("They make no spans. The Envoy beside each of them does (%s), for each way", s.binary.Version)
+	s.line("in and out, and one knows of another only what is in the request's headers:")
 	s.line("")
 	s.line("sleep > sleep-out > flaskapp-in > flaskapp > flaskapp-out > httpbin-in > httpbin")
 	s.line("")
@@ -74,12 +89,12 @@ func (s *story) breaks() jaeger.Trace {
 	require.NotEqual(s, hops[1].RequestID, hops[2].RequestID, "/fetch was to lose the request ID")
 	require.Equal(s, hops[2].RequestID, hops[3].RequestID, "the request ID is another one from flaskapp on")
 	first := s.await(hops[0].TraceID, `
-sleep-out: GET, server
-  flaskapp-in: GET, server
+sleep.tracebaton: flaskapp:80/*, client
+  flaskapp.tracebaton: flaskapp:80/*, server
 `)
 	second := s.await(hops[2].TraceID, `
-flaskapp-out: GET, server
-  httpbin-in: GET, server
+flaskapp.tracebaton: httpbin:8000/*, client
+  httpbin.tracebaton: httpbin:8000/*, server
 `)
 	s.line("/fetch calls httpbin without the headers that it was called with. To the")
 	s.line("sidecar on the way out that is a new request, and it starts a new trace:")
@@ -102,17 +117,12 @@ func (s *story) holds() {
 		require.Equal(s, hops[0].RequestID, hop.RequestID, "the request ID is not relayed")
 		require.Equal(s, hops[0].TraceID, hop.TraceID, "the trace breaks")
 	}
-	whole := s.await(hops[0].TraceID, `
-sleep-out: GET, server
-  flaskapp-in: GET, server
-    flaskapp-out: GET, server
-      httpbin-in: GET, server
-`)
+	trace := s.await(hops[0].TraceID, whole)
 	s.line("/fetch_with_trace hands them on, and makes no span for it. One request, one")
-	s.line("trace, each sidecar's span the child of the one before:")
+	s.line("trace, each span the child of the one before:")
 	s.line("")
-	s.waterfall(whole)
-	s.link(whole)
+	s.waterfall(trace)
+	s.link(trace)
 	s.line("request ID  %s in all four access logs", hops[0].RequestID)
 }
 
@@ -128,15 +138,7 @@ func (s *story) shows() {
 	require.NoError(s, answers.Decode(&flaskapp), printed)
 	require.NoError(s, answers.Decode(&httpbin), printed)
 
-	for _, header := range []struct {
-		name        string
-		at1, at3    string
-		explanation string
-	}{
-		{"X-Request-Id", hops[0].RequestID, hops[0].RequestID, "made by sleep-out, relayed"},
-		{"X-B3-Traceid", hops[0].TraceID, hops[0].TraceID, "made by sleep-out, relayed"},
-		{"X-B3-Spanid", hops[1].SpanID, hops[3].SpanID, "made by flaskapp-in, relayed; of httpbin-in at httpbin"},
-	} {
+	for _, header := range s.headers(hops) {
 		got, arrived := flaskapp[header.name], httpbin.Headers.Get(header.name)
 		require.Equal(s, header.at1, got, "%s at flaskapp", header.name)
 		require.Equal(s, header.at3, arrived, "%s at httpbin", header.name)
@@ -144,6 +146,31 @@ func (s *story) shows() {
 		s.line("  %s  %s", s.paint(colours["flaskapp"], "flaskapp"), got)
 		s.line("  %s  %s", s.paint(colours["httpbin"], "httpbin "), arrived)
 	}
+}
+
+type header struct {
+	name        string
+	at1, at3    string // at flaskapp, at httpbin
+	explanation string
+}
+
+// headers are those that flaskapp and httpbin must get of a request that passed
+// the sidecars.
+func (s *story) headers(hops []envoy.Hop) []header {
+	const made, renewed = "made by sleep's Envoy, relayed", "made by flaskapp's Envoy, relayed; by httpbin's at httpbin"
+	whole := s.await(hops[0].TraceID, whole)
+	id, trace, at1, at3 := hops[0].RequestID, hops[0].TraceID, whole.Spans[1].ID, whole.Spans[3].ID
+	headers := []header{{"X-Request-Id", id, id, made}}
+	if s.pod.Tracer != envoy.OpenTelemetry {
+		headers = append(headers,
+			header{"X-B3-Traceid", trace, trace, made},
+			header{"X-B3-Spanid", at1, at3, renewed},
+			header{"X-B3-Parentspanid", whole.Spans[0].ID, whole.Spans[2].ID, "the span before"})
+	}
+	if s.pod.Tracer != envoy.Zipkin {
+		headers = append(headers, header{"Traceparent", "00-" + trace + "-" + at1 + "-01", "00-" + trace + "-" + at3 + "-01", renewed})
+	}
+	return headers
 }
 
 func (s *story) repeats() {
@@ -159,12 +186,7 @@ func (s *story) repeats() {
 	}, patience, tick)
 	requests := map[string]bool{}
 	for _, hop := range s.mesh.HTTPBinIn.Hops()[before:] {
-		s.await(hop.TraceID, `
-sleep-out: GET, server
-  flaskapp-in: GET, server
-    flaskapp-out: GET, server
-      httpbin-in: GET, server
-`)
+		s.await(hop.TraceID, whole)
 		requests[hop.RequestID] = true
 	}
 	require.Len(s, requests, calls, "each call has a request ID of its own")
@@ -173,19 +195,19 @@ sleep-out: GET, server
 
 func (s *story) adds() {
 	s.title("5  Services that make spans, too")
-	pod := mesh.Pod{SDK: true}
-	s.mesh = mesh.Start(s, s.server, mesh.Config{Sleep: pod, Flaskapp: pod, HTTPBin: pod})
+	s.pod.SDK = true
+	s.start()
 	url := s.mesh.URL("/fetch_with_trace", "/headers")
 	s.command("sleep fetch '" + url + "'")
 	hops := s.hops(func() { s.mesh.Fetch(s, url) })
 	both := s.await(hops[0].TraceID, `
 sleep: GET, client
-  sleep-out: GET, server
-    flaskapp-in: GET, server
+  sleep.tracebaton: flaskapp:80/*, client
+    flaskapp.tracebaton: flaskapp:80/*, server
       flaskapp: GET /fetch_with_trace, server
         flaskapp: GET, client
-          flaskapp-out: GET, server
-            httpbin-in: GET, server
+          flaskapp.tracebaton: httpbin:8000/*, client
+            httpbin.tracebaton: httpbin:8000/*, server
               httpbin: GET /headers, server
 `)
 	s.line("With OTEL_TRACES_EXPORTER=otlp in place of none, the services' spans stand")
@@ -200,7 +222,7 @@ func (s *story) epilogue(broken jaeger.Trace) {
 	if s.once {
 		return
 	}
-	s.line("all traces         %s/search?service=sleep-out", s.server.URL)
+	s.line("all traces         %s/search?service=sleep.tracebaton", s.server.URL)
 	s.line("/fetch's, compared %s/trace/%s...%s", s.server.URL, broken.ID, s.rest)
 	s.line("more               curl '%s'", s.mesh.URL("/fetch_with_trace", "/anything"))
 	s.line("")
@@ -209,13 +231,13 @@ func (s *story) epilogue(broken jaeger.Trace) {
 
 // hops makes a call and returns what the sidecars log of it, in the order in
 // which it passes them.
-func (s *story) hops(call func()) []mesh.Hop {
+func (s *story) hops(call func()) []envoy.Hop {
 	before := map[*mesh.Sidecar]int{}
 	for _, sidecar := range s.mesh.Sidecars() {
 		before[sidecar] = len(sidecar.Hops())
 	}
 	call()
-	var hops []mesh.Hop
+	var hops []envoy.Hop
 	require.EventuallyWithT(s, func(c *assert.CollectT) {
 		hops = nil
 		for _, sidecar := range s.mesh.Sidecars() {
