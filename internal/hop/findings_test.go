@@ -172,6 +172,11 @@ func TestFindingsInRealServicesAreJudgedAsTheyAre(t *testing.T) {
 			[]pair{{"a decision alone", "x-b3-sampled: 1", "x-b3-sampled: 1\nx-b3-traceid: ", ""}, {"no trace headers", "accept: */*", "x-b3-traceid: \nx-b3-sampled: ", ""}},
 			hop.Broken, "sends empty headers of B3", []string{"empty"}, "x-b3-sampled and x-b3-traceid arrived empty", "",
 		},
+		"HAProxy writes an empty traceparent beside an x-b3-sampled that came empty": {
+			"x-b3-sampled is as it came, traceparent is made", "b3,w3c",
+			[]pair{{"every family", lines(multi, w3c), lines(multi, w3c), ""}, {"an empty x-b3-sampled", "x-b3-sampled: ", "x-b3-sampled: \ntraceparent: ", ""}},
+			hop.Broken, "whole where sidecars read B3; broken where they read W3C", []string{"empty"}, "traceparent arrived empty", "x-b3-sampled and traceparent",
+		},
 		"D13 HAProxy adds a second request ID": {
 			"the ID that was sent is there, and another", "request-id",
 			[]pair{{"every family", reqID, reqID + "\nx-request-id: 7F000001:C2A6_7F000001:5273_69", ""}},
