@@ -31,7 +31,7 @@ func need(t *testing.T, programs ...string) {
 	}
 }
 
-// package_ is what a service needs, installed by its language's own client from
+// packages are what a service needs, installed by its language's own client from
 // a file that pins every version.
 type packages struct {
 	name    string

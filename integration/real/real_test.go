@@ -6,6 +6,7 @@ package real_test
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -51,7 +52,7 @@ type row struct {
 }
 
 func TestCheckSaysOfRealServicesWhatAListenerReceives(t *testing.T) {
-	for _, s := range slices.Concat(pythonServices, nodeServices, proxies, pods) {
+	for _, s := range slices.Concat(pythonServices, nodeServices, proxies, pods, springServices) {
 		t.Run(s.says, func(t *testing.T) {
 			t.Parallel()
 			// Requests go to addr, and the service calls via.
@@ -71,7 +72,8 @@ func TestCheckSaysOfRealServicesWhatAListenerReceives(t *testing.T) {
 
 func (r row) test(t *testing.T, addr, via, upstream string) {
 	to := "http://" + addr + cmp.Or(r.path, "/?url={upstream}")
-	said := check(t, "-families", r.families, "-upstream-addr", upstream, "-upstream-url", "http://"+via, to)
+	made := max(r.calls, 1)
+	said := check(t, "-families", r.families, "-expect-calls", strconv.Itoa(made), "-upstream-addr", upstream, "-upstream-url", "http://"+via, to)
 	assert.Equal(t, r.headline, said.Headline)
 	assert.Equal(t, r.exit, said.exit)
 	require.Empty(t, said.Reason)
@@ -82,7 +84,7 @@ func (r row) test(t *testing.T, addr, via, upstream string) {
 	var seen []string
 	for _, p := range said.Probes {
 		get(t, strings.ReplaceAll(to, "{upstream}", "http://"+via+"/"), p.sent().lines())
-		calls := l.take(t, max(r.calls, 1))
+		calls := l.take(t, made)
 		truth, checks := []string{}, []string{}
 		for i, of := range p.arrived() {
 			arrived, ok := calls[p.Calls[i].path()]

@@ -69,7 +69,7 @@ type call struct {
 	}
 }
 
-// path is what the listener has the call under: check's own part of it is cut.
+// path is what the listener has the call under.
 func (c call) path() string {
 	_, path, _ := strings.Cut(c.Name, " ")
 	return path
@@ -100,10 +100,8 @@ func (p probe) arrived() (calls []headers) {
 	return calls
 }
 
-const bin = "bin"
-
 var build = sync.OnceValue(func() error {
-	return process.Build(filepath.Join("..", "..", "cmd", "tracebaton"), filepath.Join(".cache", bin), ".")
+	return process.Build(filepath.Join("..", "..", "cmd", "tracebaton"), filepath.Join(".cache", "bin"), ".")
 })
 
 // check runs tracebaton check.
@@ -111,7 +109,7 @@ func check(t *testing.T, args ...string) (r report) {
 	t.Helper()
 	require.NoError(t, build())
 	args = append([]string{"check", "-json", "-timeout", "2m"}, args...)
-	cmd := exec.CommandContext(t.Context(), filepath.Join(".cache", bin, "tracebaton"), args...) // #nosec G204 -- the test's own
+	cmd := exec.CommandContext(t.Context(), filepath.Join(".cache", "bin", "tracebaton"), args...) // #nosec G204 -- the test's own
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.Env = []string{}
