@@ -115,6 +115,11 @@ func TestFindingsInRealServicesAreJudgedAsTheyAre(t *testing.T) {
 			[]pair{{"every family", "uber-trace-id: " + in128 + ":" + inSpan + ":0:1", "uber-trace-id: " + in128 + ":" + newSpan + ":0:01", ""}},
 			hop.Note, "continues the trace in Jaeger", nil, "", "",
 		},
+		"OpenTelemetry Python's jaeger propagator makes a debug request": {
+			"flags 1 became 03: random trace IDs in W3C's flags, debug in Jaeger's", "jaeger",
+			[]pair{{"every family", "uber-trace-id: " + in128 + ":" + inSpan + ":0:1", "uber-trace-id: " + in128 + ":" + newSpan + ":" + inSpan + ":03", ""}},
+			hop.Note, "continues the trace in Jaeger", nil, "more is recorded than anybody asked for", "Envoy itself writes 1 for d",
+		},
 		"D6 Spring orders baggage anew": {
 			"the same members", "w3c,baggage",
 			[]pair{{"every family", w3c + "\nbaggage: userId=Amelie,serverNode=DF%2028", w3cChild + "\nbaggage: serverNode=DF%2028,userId=Amelie", ""}},
