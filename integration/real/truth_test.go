@@ -1,7 +1,6 @@
 package real_test
 
 import (
-	"fmt"
 	"maps"
 	"net/url"
 	"regexp"
@@ -242,7 +241,7 @@ func wide(id string) string {
 	if id == "" {
 		return ""
 	}
-	return fmt.Sprintf("%032s", id)
+	return strings.Repeat("0", max(0, 32-len(id))) + id
 }
 
 // bit is whether the flags, in hexadecimal, have the lowest bit.
