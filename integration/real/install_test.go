@@ -46,7 +46,7 @@ var (
 	python = &packages{name: "python", lock: []string{"python/requirements.txt"}, install: func(dir string) [][]string {
 		return [][]string{
 			{"python3", "-m", "venv", dir},
-			{filepath.Join(dir, "bin", "pip"), "install", "--quiet", "--no-deps", "-r", "testdata/python/requirements.txt"},
+			{filepath.Join(dir, "bin", "pip"), "install", "--quiet", "--no-deps", "--require-hashes", "-r", "testdata/python/requirements.txt"},
 		}
 	}}
 	node = &packages{name: "node", lock: []string{"node/package.json", "node/package-lock.json"}, install: func(dir string) [][]string {
