@@ -113,8 +113,8 @@ func Hosts(patterns ...string) Destination {
 	}
 }
 
-// parsePrefix reads a range of addresses, or one address. A range of
-// IPv4-mapped addresses is refused: it contains none that [contains] asks for.
+// parsePrefix reads a range of addresses, or one address. It refuses a range of
+// IPv4-mapped addresses, which would match nothing: contains unmaps.
 func parsePrefix(s string) (netip.Prefix, bool) {
 	if prefix, err := netip.ParsePrefix(s); err == nil {
 		return prefix.Masked(), !prefix.Addr().Is4In6()

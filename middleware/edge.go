@@ -42,9 +42,9 @@ func Peers(prefixes ...string) Peer {
 }
 
 // Edge returns middleware for a service that requests reach from outside the
-// mesh: it makes strangers of those that accept does not vouch for, so that
-// they join no trace, decide no sampling and send no baggage. A nil accept
-// vouches for nobody.
+// mesh. It drops the trace headers of a request for which accept reports false,
+// so that a stranger joins no trace, decides no sampling and sends no baggage. A
+// nil accept believes nobody.
 //
 //	families := propagation.Istio().With(propagation.Custom("end-user"))
 //	h := middleware.Edge(families, fromMesh)(middleware.Relay(families)(mux))
@@ -60,7 +60,9 @@ func Peers(prefixes ...string) Peer {
 // the context.
 //
 // Put it outside everything that reads the headers: Relay, OpenTelemetry's
-// handlers, a reverse proxy.
+// handlers, a reverse proxy. It sees the first request of a connection only where
+// it stands outside the h2c.NewHandler of golang.org/x/net; there it refuses
+// HTTP/2 to strangers.
 //
 // Behind a gateway of Envoy's, drop the headers there: it makes a span of its
 // own before the service is asked.
@@ -76,7 +78,13 @@ func Edge(f propagation.Families, accept Peer) func(http.Handler) http.Handler {
 				next.ServeHTTP(w, r)
 				return
 			}
-			serve(next, w, r, strip(r, drops))
+			if isPreface(r) {
+				// A h2c.NewHandler inside would serve the connection's requests
+				// where Edge does not see them.
+				http.Error(w, "HTTP/2 without TLS is not served to strangers", http.StatusHTTPVersionNotSupported)
+				return
+			}
+			serve(next, w, r, withoutH2C(strip(r, drops)))
 		})
 	}
 }

@@ -3,6 +3,7 @@ package middleware_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -181,4 +182,23 @@ func main() { `+snippet+` }
 			}
 		})
 	}
+}
+
+func TestEdgeOutsideAnUpgradeToHTTP2LetsNoStrangerPast(t *testing.T) {
+	edge := middleware.Edge(propagation.Istio(), nil)
+	served := func(r *http.Request) (in *http.Request, status int) {
+		w := httptest.NewRecorder()
+		edge(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { in = r })).ServeHTTP(w, r)
+		return in, w.Code
+	}
+	preface := &http.Request{Method: "PRI", RequestURI: "*", Proto: "HTTP/2.0", ProtoMajor: 2, URL: &url.URL{Path: "*"}, Header: http.Header{}}
+	in, status := served(preface)
+	assert.Nil(t, in, "the requests of the connection would pass unseen")
+	assert.Equal(t, http.StatusHTTPVersionNotSupported, status)
+
+	upgrade := httptest.NewRequest(http.MethodGet, "/", nil)
+	upgrade.Header = http.Header{"Upgrade": {"h2c"}, "Connection": {"Upgrade, HTTP2-Settings"}, "B3": {"1"}}
+	in, _ = served(upgrade)
+	assert.Empty(t, in.Header["Upgrade"])
+	assert.Empty(t, in.Header["B3"])
 }

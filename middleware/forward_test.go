@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -39,11 +40,13 @@ func forwarded(t *testing.T, transport *middleware.Transport, rewrite func(*http
 	r, err := http.NewRequest(http.MethodGet, gateway.URL, nil)
 	require.NoError(t, err)
 	r.Header = in
+	r.Header["User-Agent"] = []string{""} // none
 	res, err := gateway.Client().Do(r)
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
 	require.Equal(t, http.StatusOK, res.StatusCode)
-	for _, name := range []string{"Accept-Encoding", "User-Agent", "Connection"} {
+	require.Empty(t, arrived["User-Agent"], "a proxy's own empty header is no trace header")
+	for _, name := range []string{"Accept-Encoding", "Connection"} {
 		arrived.Del(name)
 	}
 	return arrived
@@ -59,11 +62,11 @@ func TestAReverseProxyForwardsWhatItWasNotToldToDrop(t *testing.T) {
 		out     http.Header
 	}{
 		"all but what came in empty": {
-			out: http.Header{"X-Request-Id": {"r"}, "X-B3-Traceid": {"t"}, "Tracestate": {"", "a=1"}, "End-User": {"jason"}},
+			out: http.Header{"X-Request-Id": {"r"}, "X-B3-Traceid": {"t"}, "Tracestate": {"a=1"}, "End-User": {"jason"}},
 		},
 		"nothing that the proxy has deleted": {
 			rewrite: func(r *httputil.ProxyRequest) { r.Out.Header.Del("x-request-id") },
-			out:     http.Header{"X-B3-Traceid": {"t"}, "Tracestate": {"", "a=1"}, "End-User": {"jason"}},
+			out:     http.Header{"X-B3-Traceid": {"t"}, "Tracestate": {"a=1"}, "End-User": {"jason"}},
 		},
 		"nothing that is hop-by-hop": {
 			drop: "x-request-id, tracestate",
@@ -89,6 +92,26 @@ func TestAReverseProxyForwardsWhatItWasNotToldToDrop(t *testing.T) {
 	}
 }
 
+func TestAForwardedRequestLeavesNothingThatTheSnapshotHasNotEither(t *testing.T) {
+	no := func(*http.Request) bool { return false }
+	in := http.Header{"X-Request-Id": {"r"}, "Traceparent": {"p"}, "Tracestate": {strings.Repeat("x", 8200)}, "Baggage": {"user=1"}, "Accept": {"*/*"}}
+	assert.Equal(t, http.Header{"Accept": {"*/*"}}, forwarded(t, &middleware.Transport{Match: no}, nil, in.Clone()))
+
+	t.Run("nor what Only left out of it", func(t *testing.T) {
+		var sent http.Header
+		transport := &middleware.Transport{Match: no, Base: roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			sent = r.Header
+			return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+		})}
+		r := httptest.NewRequest(http.MethodGet, "http://api.example.com/", nil)
+		r.Header = http.Header{"X-Request-Id": {"r"}, "B3": {"0"}, "User-Agent": {""}}
+		h := propagation.Istio().Extract(r.Header).Only(propagation.Of(propagation.RequestID))
+		_, err := transport.RoundTrip(r.WithContext(propagation.NewContext(r.Context(), h))) //nolint:bodyclose // there is none
+		require.NoError(t, err)
+		assert.Equal(t, http.Header{"User-Agent": {""}}, sent)
+	})
+}
+
 func TestWhereMatchSaysNoNothingThatCameInLeaves(t *testing.T) {
 	var sent *http.Request
 	transport := &middleware.Transport{
@@ -100,11 +123,11 @@ func TestWhereMatchSaysNoNothingThatCameInLeaves(t *testing.T) {
 	}
 	ctx := serving(http.Header{"X-Request-Id": {"r"}, "B3": {"0"}, "Tracestate": {"a=1", "b=2"}})
 	r := request(ctx, t, "http://api.example.com/")
-	r.Header = http.Header{"X-Request-Id": {"r"}, "Tracestate": {"a=1", "b=2"}, "B3": {"mine"}, "Traceparent": {"mine"}, "Accept": {"*/*"}}
+	r.Header = http.Header{"X-Request-Id": {"r"}, "Tracestate": {"a=1", "b=2"}, "B3": {"mine"}, "Traceparent": {"mine"}, "Accept": {"*/*"}, "User-Agent": {""}}
 	before := r.Header.Clone()
 	_, err := transport.RoundTrip(r) //nolint:bodyclose // there is none
 	require.NoError(t, err)
-	assert.Equal(t, http.Header{"B3": {"mine"}, "Traceparent": {"mine"}, "Accept": {"*/*"}}, sent.Header)
+	assert.Equal(t, http.Header{"B3": {"mine"}, "Traceparent": {"mine"}, "Accept": {"*/*"}, "User-Agent": {""}}, sent.Header)
 	assert.Equal(t, before, r.Header, "the caller's request is not modified")
 }
 

@@ -162,7 +162,7 @@ func TestAConnectionIsNotUpgradedInsideRelay(t *testing.T) {
 	}{
 		"an offer of HTTP/2 is not passed on":    {upgrade: []string{"h2c"}},
 		"in any case":                            {upgrade: []string{"H2C"}},
-		"nor one of several protocols":           {upgrade: []string{"websocket", "foo/2, h2c"}},
+		"nor one among others, which are":        {upgrade: []string{"websocket", "foo/2, h2c"}, want: []string{"websocket", "foo/2"}},
 		"that of another protocol is":            {upgrade: []string{"websocket"}, want: []string{"websocket"}},
 		"and a request without one has none yet": {},
 	} {

@@ -21,12 +21,14 @@ import (
 //
 // A request that a server received and a [net/http/httputil.ReverseProxy]
 // forwards, which its RequestURI tells, has its headers already. Nothing is
-// added to it, so that what the proxy drops stays dropped, and its empty trace
-// headers are taken out: an Envoy reads an empty b3 or x-b3-sampled as "do not
+// added to it, so that what the proxy drops stays dropped; what must not travel
+// is deleted there. Empty values of trace headers are taken out: an Envoy reads an empty b3 or x-b3-sampled as "do not
 // trace". Tests that make requests for a client with [net/http/httptest.NewRequest]
 // must reset RequestURI, as for [http.Client].
 //
-// A Transport may be assigned to http.DefaultTransport. What wraps a Transport
+// A Transport may be assigned to http.DefaultTransport, unless something in the
+// program asserts that this is an *[http.Transport], as libraries do to clone it.
+// What wraps a Transport
 // without a Base may not: otelhttp.NewTransport(&middleware.Transport{})
 // assigned there calls itself until the stack overflows. Give it the Base
 // http.DefaultTransport had before.
@@ -34,8 +36,9 @@ import (
 // A Transport is safe for use by several goroutines as long as its fields are
 // not changed.
 type Transport struct {
-	// Base sends the requests. Nil is http.DefaultTransport or, where a
-	// Transport was assigned to that, what this one sends with.
+	// Base sends the requests. Nil is http.DefaultTransport; where a Transport
+	// without a Base was assigned to that, nil is what the program started with
+	// there, so give one that was tuned as the Base.
 	Base http.RoundTripper
 
 	// Match decides which requests get the headers. Nil is all of them, third
@@ -44,9 +47,10 @@ type Transport struct {
 	// the cluster.
 	//
 	// Where it says no, the request leaves without what came in: a header that
-	// has the values of the context's, as a reverse proxy copies them, is taken
-	// out. Other values are the caller's, and stay, as x-b3-* of another span
-	// do, even where their trace ID is the one that came in.
+	// has the values of the context's is taken out. Other values are the
+	// caller's, and stay, as x-b3-* of another span do, even where their trace ID
+	// is the one that came in. A forwarded request also leaves without all trace
+	// headers that the context does not carry.
 	Match Destination
 }
 
@@ -55,7 +59,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	h := propagation.FromContext(r.Context())
 	forwarded := r.RequestURI != ""
 	if t.Match != nil && !t.Match(r) {
-		r = withdraw(r, h)
+		r = withdraw(r, h, forwarded)
 	} else if !forwarded {
 		r = h.Outgoing(r)
 	}
@@ -65,31 +69,35 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.base().RoundTrip(r)
 }
 
-// withdraw returns r, or a copy of it, without the headers that have the values
-// of h's.
-func withdraw(r *http.Request, h propagation.Headers) *http.Request {
+// withdraw returns r, or a copy of it, without what came in: the headers that
+// have the values of h's and, in a forwarded request, all trace headers that h
+// does not carry, because a family that Extract or Only left out is copied too.
+func withdraw(r *http.Request, h propagation.Headers, forwarded bool) *http.Request {
 	out := r
 	cameIn := func(key string) bool {
-		return h.Get(key) != "" && slices.Equal(slices.DeleteFunc(slices.Clone(r.Header[key]), blank), h.Values(key))
+		if h.Get(key) == "" {
+			return forwarded && traceHeaders[key]
+		}
+		return slices.Equal(withoutBlank(r.Header[key]), h.Values(key))
 	}
 	// A span that was started here has the trace ID that came in: without it,
 	// the rest of x-b3-* names no span.
 	ownSpan := len(r.Header["X-B3-Spanid"]) > 0 && !cameIn("X-B3-Spanid")
 	for key := range r.Header {
 		if cameIn(key) && (!ownSpan || !strings.HasPrefix(key, "X-B3-")) {
-			out = without(r, out, key)
+			out = with(r, out, key, nil)
 		}
 	}
 	return out
 }
 
-// withoutEmpty returns r, or a copy of it, without the headers of any family of
-// package propagation of which all values are empty.
+// withoutEmpty returns r, or a copy of it, without the empty values of the
+// headers of any family of package propagation.
 func withoutEmpty(r *http.Request) *http.Request {
 	out := r
 	for key, values := range r.Header {
-		if traceHeaders[key] && blank(strings.Join(values, "")) {
-			out = without(r, out, key)
+		if traceHeaders[key] && slices.ContainsFunc(values, blank) {
+			out = with(r, out, key, withoutBlank(values))
 		}
 	}
 	return out
@@ -97,15 +105,21 @@ func withoutEmpty(r *http.Request) *http.Request {
 
 func blank(value string) bool { return strings.Trim(value, " \t") == "" }
 
-// without returns out without the header, and makes a copy where out is still
-// r.
-func without(r, out *http.Request, key string) *http.Request {
+func withoutBlank(values []string) []string {
+	return slices.DeleteFunc(slices.Clone(values), blank)
+}
+
+// with returns out with these values of the header, or without it if there are
+// none. It makes a copy where out is still r.
+func with(r, out *http.Request, key string, values []string) *http.Request {
 	if out == r {
 		out = new(http.Request)
 		*out = *r
 		out.Header = r.Header.Clone()
 	}
-	delete(out.Header, key)
+	if out.Header[key] = values; len(values) == 0 {
+		delete(out.Header, key)
+	}
 	return out
 }
 

@@ -31,6 +31,18 @@ func TestCollectReadsBackWhatAllYields(t *testing.T) {
 		h := families.Collect(maps.All(map[string]string{"X-REQUEST-ID": "r", "traceParent": "p", "B3": "0", "end-User": "jason", "Accept": "*/*"}))
 		assert.Equal(t, header("x-request-id: r", "traceparent: p", "b3: 0", "end-user: jason"), inject(h))
 	})
+	t.Run("empty values do not count, as in Extract", func(t *testing.T) {
+		in := header(append(strings.Split(strings.Repeat("\nbaggage: ", 66), "\n")[1:], "baggage: a=b")...)
+		h := families.Collect(func(yield func(string, string) bool) {
+			for _, value := range in["Baggage"] {
+				if !yield("baggage", value) {
+					return
+				}
+			}
+		})
+		assert.Equal(t, header("baggage: a=b"), inject(h))
+		assert.Equal(t, families.Extract(in), h)
+	})
 	t.Run("what Extract leaves out is left out", func(t *testing.T) {
 		h := families.Collect(func(yield func(string, string) bool) {
 			for range 1000 {

@@ -57,7 +57,7 @@ func NewContext(ctx context.Context, h Headers) context.Context {
 
 // FromContext returns the headers that ctx carries, or the zero Headers if it
 // carries none: outside any request, there is nothing to relay. They keep ctx in
-// memory; to keep them for later, keep the result of [NewContext] instead.
+// memory; to keep them alone for later, keep NewContext(context.Background(), h).
 func FromContext(ctx context.Context) Headers {
 	if ctx != nil {
 		if n, ok := ctx.Value(contextKey{}).(*node); ok {

@@ -47,7 +47,8 @@
 //     there is nothing to relay.
 //   - Headers that must never be relayed panic when the program starts.
 //   - The ResponseWriter and the body pass through untouched.
-//   - What [Headers.Only] leaves out does not travel.
+//   - What [Headers.Only] leaves out does not travel, unless the outgoing request
+//     has it already, as one that a reverse proxy forwards does.
 //   - A snapshot shares no memory that its owner writes again, if it was taken
 //     with [Families.Collect] or [Families.Incoming].
 //

@@ -25,7 +25,8 @@ const (
 // Families is a list of families that a service relays. It is immutable, and
 // safe for use by several goroutines. The order matters to the OpenTelemetry
 // propagator only (package otelprop), which believes the first family that
-// names a valid parent. The zero value is [Istio].
+// names a valid parent. The zero value is [Istio]. Two lists of the same families
+// are not equal by ==.
 type Families struct{ l *list }
 
 // list is what a Families comes down to. Its headers are known by their
@@ -118,7 +119,7 @@ func (f Families) Collect(pairs iter.Seq2[string, string]) Headers {
 	values := make(map[*header][]string)
 	for name, value := range pairs {
 		// One more than may be kept shows that there are too many.
-		if h := l.find(name); h != nil && len(values[h]) <= maxFamilyLines {
+		if h := l.find(name); h != nil && !blank(value) && len(values[h]) <= maxFamilyLines {
 			values[h] = append(values[h], strings.Clone(value))
 		}
 	}
@@ -127,7 +128,8 @@ func (f Families) Collect(pairs iter.Seq2[string, string]) Headers {
 
 // Receive returns ctx with a snapshot of the headers of a carrier that is asked
 // by name, such as gRPC's metadata: get returns the values of the header with a
-// lower-case name. Headers of other families that ctx carries already are kept.
+// lower-case name, and is asked for each of [Families.Names], in order. Headers
+// of other families that ctx carries already are kept.
 // The result is ctx itself, at no allocation, when there is nothing to change.
 //
 // The snapshot shares the strings that get returns, which must not change:
@@ -143,10 +145,11 @@ func (f Families) Receive(ctx context.Context, get func(name string) []string) c
 // made of, for routers and frameworks that take middleware of another form.
 //
 // Headers of other families that r's context carries already are kept. The
-// returned request is a shallow copy (see [http.Request.WithContext]), and what
-// is set in one of the two is not set in the other: in r, the pattern and the
-// MultipartForm that net/http's server cleans up; in the copy, trailers that the
-// client did not announce, unless r.Trailer is a map, if an empty one, before.
+// returned request is a shallow copy (see [http.Request.WithContext]). A pattern
+// or MultipartForm that a handler sets in the copy is not set in r, from which
+// net/http's server removes the files of a form. Trailers that the client did not
+// announce reach the copy only if r.Trailer is a map, which may be empty, before
+// Incoming is called. The Relay of package middleware does both.
 //
 // Values are copied where r does not come from net/http's server, whose strings
 // alone are known never to change.

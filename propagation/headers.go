@@ -110,8 +110,9 @@ func (h Headers) without(has func(*header) bool) Headers {
 	})
 }
 
-// Only returns those of the headers that belong to f. What is left out does not
-// travel with a context that carries the result:
+// Only returns those of the headers that belong to f. What is left out is not
+// added to calls made with a context that carries the result. A reverse proxy
+// copies it all the same: delete it there.
 //
 //	h := propagation.FromContext(ctx).Only(propagation.Of(propagation.RequestID))
 //	ctx = propagation.NewContext(ctx, h)

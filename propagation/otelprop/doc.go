@@ -6,8 +6,8 @@
 // # Rules
 //
 //   - A sampled span that was started here is the parent of what is called.
-//     Without one, what came in goes out byte for byte: what a service does not
-//     record is nobody's parent, and its absence breaks no trace.
+//     Without one, what came in goes out byte for byte, so that no call hangs
+//     below a span that nobody exports.
 //   - The parent is the first family, in the order of Families, that names a
 //     valid one. Within one trace the fresher header wins, because a sidecar
 //     renews only the format that it speaks.

@@ -93,7 +93,7 @@ func cloned(values []string) []string {
 }
 
 // formats reports which of B3 and W3C are listed, and whether W3C is the first.
-// Receive asks for every name in order, at no allocation, where Names allocates.
+// Receive asks for the names, at no allocation, where Names takes five.
 func (p Propagator) formats() (hasB3, hasW3C, w3cFirst bool) {
 	p.Families.Receive(context.Background(), func(name string) []string {
 		switch name {
@@ -118,11 +118,13 @@ func (p Propagator) formats() (hasB3, hasW3C, w3cFirst bool) {
 //
 // A span's IDs are written in B3 and in W3C, as far as Families has them. All
 // else that belongs to them is deleted from the carrier. One that can only be
-// set gets an empty value, or one that says the same as the others. A carrier
-// other than [otel.HeaderCarrier] gets lower-case names, and of a
-// repeated header the first value, or all of tracestate and baggage, joined. Of
-// families that are not rewritten, nothing is written if the carrier has any of
-// it.
+// set gets an empty value, or one that says the same as the others. Other
+// families are not written if the carrier has any header of them.
+//
+// A carrier other than [otel.HeaderCarrier] gets lower-case names. It holds one
+// value a name: all of tracestate and baggage, joined, and the first of other
+// headers. One that still has what came in keeps it where nothing is rewritten,
+// so that narrowed headers (see [propagation.Headers.Only]) need a new carrier.
 func (p Propagator) Inject(ctx context.Context, carrier otel.TextMapCarrier) {
 	if header, ok := carrier.(otel.HeaderCarrier); ok {
 		p.inject(ctx, http.Header(header), false)
