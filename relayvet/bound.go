@@ -34,9 +34,14 @@ const (
 func (c *call) judge() verdict {
 	switch c.kind {
 	case simple:
+		if isHeimdall(c.callee) && (c.f.mentionsReach(c.Args[len(c.Args)-1]) || c.f.readsHeaders()) {
+			return verdict{}
+		}
 		return verdict{state: lost, url: c.Args[0]}
 	case request:
 		return c.f.request(c.Args[0], 0)
+	case built:
+		return c.built()
 	case rpc:
 		v := c.f.context(c.Args[0], 0)
 		v.ctx = c.Args[0]
