@@ -286,8 +286,10 @@ func (f *function) binds(v *types.Var) bool {
 		if s, ok := e.(*ast.StarExpr); ok {
 			e = s.X
 		}
-		if s, ok := e.(*ast.SelectorExpr); ok && s.Sel.Name == "Header" {
-			e = s.X
+		for _, part := range []string{"Header", "Request"} { // go-retryablehttp's has net/http's in it
+			if s, ok := e.(*ast.SelectorExpr); ok && s.Sel.Name == part {
+				e = s.X
+			}
 		}
 		id, ok := e.(*ast.Ident)
 		return ok && info.Uses[id] == v

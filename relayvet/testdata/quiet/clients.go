@@ -5,6 +5,7 @@ import (
 
 	"github.com/go-resty/resty/v2"
 	"github.com/gojek/heimdall/v7/httpclient"
+	"github.com/hashicorp/go-retryablehttp"
 	"github.com/parnurzeal/gorequest"
 )
 
@@ -40,4 +41,18 @@ func newRequest(r *http.Request) *resty.Request { return resty.New().R().SetCont
 // The host is constant, and the world's.
 func restyPublic(w http.ResponseWriter, r *http.Request) {
 	_, _ = resty.New().R().Get("https://api.example.org/rates")
+}
+
+// The request within go-retryablehttp's is bound.
+func retryableWithin(w http.ResponseWriter, r *http.Request) {
+	req, err := retryablehttp.NewRequest(http.MethodGet, "http://prices/1", nil)
+	if err != nil {
+		return
+	}
+	req.Request = req.Request.WithContext(r.Context())
+	resp, err := (&retryablehttp.Client{}).Do(req)
+	if err != nil {
+		return
+	}
+	resp.Body.Close()
 }
