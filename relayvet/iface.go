@@ -98,9 +98,10 @@ func (p *pkg) unfollowed() {
 	var first, dark *call
 	var sinks []string
 	var calls, unseen int
+	called := p.called()
 	for _, f := range p.order {
 		for _, c := range f.blind {
-			if c.scope.serving() == nil || c.scope.after || c.scope.spawn && !f.waits || p.silenced(c.Pos()) {
+			if c.scope.serving() == nil && !called[f] || c.scope.after || c.scope.spawn && !f.waits || p.silenced(c.Pos()) {
 				continue
 			}
 			found := p.implementations(c.callee)
@@ -128,19 +129,31 @@ func (p *pkg) unfollowed() {
 			}
 		}
 	}
-	if first == nil {
-		first = dark
-	}
-	if first == nil {
-		return
-	}
 	slices.Sort(sinks)
-	list := ""
-	if len(sinks) > 0 {
-		list = " (" + strings.Join(sinks, ", ") + ")"
+	switch {
+	case first != nil:
+		p.report("unfollowed", first, nil, "not followed in this package, here first: calls of interfaces' methods with several implementations of which some send without a context: %d; "+
+			"such sends: %d (%s); calls of methods that nothing in sight implements: %d", calls, len(sinks), strings.Join(sinks, ", "), unseen)
+	case dark != nil:
+		p.report("unfollowed", dark, nil, "not followed in this package, here first: calls of interfaces' methods that nothing in sight implements: %d", unseen)
 	}
-	p.report("unfollowed", first, nil, "not followed in this package, here first: calls of interfaces' methods with several implementations of which some send without a context: %d; "+
-		"such sends: %d%s; calls of methods that nothing in sight implements: %d", calls, len(sinks), list, unseen)
+}
+
+// called are the functions without a context that those with one call, and those
+// that these call, as far as they are of this package.
+func (p *pkg) called() map[*function]bool {
+	all := map[*function]bool{}
+	for range maxSteps {
+		for _, f := range p.order {
+			for _, c := range f.calls {
+				g := p.funcs[c.callee]
+				if g != nil && g.root.reach == nil && !c.scope.after && (c.scope.serving() != nil || all[f]) {
+					all[g] = true
+				}
+			}
+		}
+	}
+	return all
 }
 
 // blind says whether a call cannot be followed that may lead to one that sends.

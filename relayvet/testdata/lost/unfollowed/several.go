@@ -37,6 +37,10 @@ type shop struct {
 
 func (s shop) serve(w http.ResponseWriter, r *http.Request) {
 	_ = s.price("1") // want `not followed in this package, here first: .* without a context: 2; such sends: 2 \(http.Get at lost/unfollowed/several.go:10, http.Get at lost/unfollowed/several.go:20\); .*: 1`
-	_ = s.price("2")
+	s.again()
 	_ = s.now()
 }
+
+func (s shop) again() { _ = s.price("2") }
+
+func (s shop) poll() { _ = s.price("3") }
