@@ -34,9 +34,14 @@ const (
 func (c *call) judge() verdict {
 	switch c.kind {
 	case simple:
+		if isHeimdall(c.callee) && (c.f.mentionsReach(c.Args[len(c.Args)-1]) || c.f.readsHeaders()) {
+			return verdict{}
+		}
 		return verdict{state: lost, url: c.Args[0]}
 	case request:
 		return c.f.request(c.Args[0], 0)
+	case built:
+		return c.built()
 	case rpc:
 		v := c.f.context(c.Args[0], 0)
 		v.ctx = c.Args[0]
@@ -281,8 +286,10 @@ func (f *function) binds(v *types.Var) bool {
 		if s, ok := e.(*ast.StarExpr); ok {
 			e = s.X
 		}
-		if s, ok := e.(*ast.SelectorExpr); ok && s.Sel.Name == "Header" {
-			e = s.X
+		for _, part := range []string{"Header", "Request"} { // go-retryablehttp's has net/http's in it
+			if s, ok := e.(*ast.SelectorExpr); ok && s.Sel.Name == part {
+				e = s.X
+			}
 		}
 		id, ok := e.(*ast.Ident)
 		return ok && info.Uses[id] == v

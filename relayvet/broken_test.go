@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"golang.org/x/tools/go/analysis"
-	"golang.org/x/tools/go/analysis/analysistest"
 	"golang.org/x/tools/go/analysis/checker"
 	"golang.org/x/tools/go/analysis/passes/httpresponse"
 	"golang.org/x/tools/go/analysis/passes/lostcancel"
@@ -53,12 +52,7 @@ func (i imports) Import(path string) (*types.Package, error) {
 
 var dependencies = sync.OnceValue(func() imports {
 	all := imports{}
-	pkgs, err := packages.Load(&packages.Config{
-		Mode: packages.NeedName | packages.NeedTypes | packages.NeedImports | packages.NeedDeps,
-		Dir:  analysistest.TestData(), Env: append(os.Environ(), "GOWORK=off")}, "./lost/...", "./quiet/...")
-	if err != nil {
-		panic(err)
-	}
+	_, pkgs := seeds()
 	packages.Visit(pkgs, nil, func(p *packages.Package) { all[p.PkgPath] = p.Types })
 	return all
 })
@@ -67,15 +61,15 @@ var dependencies = sync.OnceValue(func() imports {
 // typed, as editors do; it returns what was reported.
 func analyze(t testing.TB, src []byte) []analysis.Diagnostic {
 	t.Helper()
-	found, _ := check(t, src)
+	found, _ := check(t, "broken.go", src)
 	return found
 }
 
 // check also returns what is wrong with the file.
-func check(t testing.TB, src []byte) (found []analysis.Diagnostic, errs []error) {
+func check(t testing.TB, name string, src []byte) (found []analysis.Diagnostic, errs []error) {
 	t.Helper()
 	fset := token.NewFileSet()
-	file, err := parser.ParseFile(fset, "broken.go", src, parser.ParseComments|parser.SkipObjectResolution)
+	file, err := parser.ParseFile(fset, name, src, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
 		errs = append(errs, err)
 	}

@@ -41,6 +41,13 @@ func (c *call) fixes(v verdict) []analysis.SuggestedFix {
 		}
 		return []analysis.SuggestedFix{fix("Make the request with "+ctx,
 			replace(sel.Sel, "NewRequestWithContext"), insert(v.made.Args[0].Pos(), ctx+", "))}
+	case c.kind == built:
+		b, _ := builderOf(c.callee)
+		sel, ok := c.Fun.(*ast.SelectorExpr)
+		if !ok || len(b.binds) == 0 || !c.visible(c.Pos()) {
+			return nil
+		}
+		return []analysis.SuggestedFix{fix("Bind the request to "+ctx, insert(sel.X.End(), "."+b.binds[0]+"("+ctx+")"))}
 	case c.kind == simple && c.visible(c.Pos()):
 		return c.split(ctx)
 	}

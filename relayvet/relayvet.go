@@ -54,6 +54,7 @@ var categories = []struct {
 	{"wiring", true, "clients, propagators and handlers put together so that nothing is relayed"},
 	{"dynamic", false, "calls whose host is probably a third party's"},
 	{"late", false, "goroutines that outlive their request and call on"},
+	{"unfollowed", false, "how many calls behind interfaces were not followed"},
 }
 
 var enabled = map[string]*bool{}
@@ -71,7 +72,7 @@ func run(pass *analysis.Pass) (any, error) {
 	if pass.Module != nil && pass.Module.Version != "" {
 		return nil, nil
 	}
-	p := &pkg{Pass: pass, ignored: map[line]bool{}, funcs: map[*types.Func]*function{}, followed: map[*types.Func]*types.Func{}}
+	p := &pkg{Pass: pass, ignored: map[line]bool{}, funcs: map[*types.Func]*function{}, followed: map[*types.Func][]*types.Func{}}
 	if p.testing() {
 		return nil, nil
 	}
@@ -87,6 +88,7 @@ func run(pass *analysis.Pass) (any, error) {
 	var says program
 	p.send()
 	p.through(&says)
+	p.unfollowed()
 	p.late()
 	p.gin(&says)
 	p.loop()
@@ -134,8 +136,8 @@ type pkg struct {
 	order   []*function
 	ignored map[line]bool
 
-	followed map[*types.Func]*types.Func // what is behind interfaces' methods
-	named    []*types.Named              // the types that may be
+	followed map[*types.Func][]*types.Func // what is behind interfaces' methods
+	named    []*types.Named                // the types that may be
 }
 
 type line struct {

@@ -44,6 +44,9 @@ func (c *call) complaint(v verdict) string {
 	switch {
 	case r.expr == "":
 		use = "name the parameter and pass its context"
+	case c.kind == built && v.fresh == nil:
+		b, _ := builderOf(c.callee)
+		use = fmt.Sprintf(b.use, r.expr)
 	case c.kind == simple:
 		use = fmt.Sprintf("use http.NewRequestWithContext(%s, …)", r.expr)
 	case v.fresh != nil:

@@ -16,7 +16,8 @@ type function struct {
 	obj    *types.Func
 	root   *scope
 	calls  []*call
-	waits  bool // for goroutines, as far as can be seen
+	blind  []*call // of interfaces' methods that cannot be followed
+	waits  bool    // for goroutines, as far as can be seen
 	effect effect
 
 	values map[*types.Var][]ast.Expr // what is assigned to its variables
@@ -39,6 +40,7 @@ const (
 	simple       // http.Get and its like: no request to bind
 	request      // Do and its like: the last argument is the request
 	rpc          // gRPC and its like: the first argument is the context
+	built        // resty's and its like: the receiver is the request
 )
 
 // collect finds the functions of the package and their calls.
@@ -134,8 +136,12 @@ func (f *function) call(n *ast.CallExpr, in *scope) {
 		f.waits = true
 	}
 	c.kind = sends(sig, c.callee, len(n.Args))
-	if len(n.Args) == 0 {
+	if len(n.Args) == 0 && c.kind != built {
 		c.kind = other // broken code
+	}
+	if c.kind == other && f.p.blind(c.callee) {
+		f.blind = append(f.blind, c)
+		return
 	}
 	if c.kind == other && (c.callee == nil || !f.p.ours(c.callee)) {
 		return
@@ -158,6 +164,12 @@ func isInterface(fn *types.Func) bool {
 // client keeps to it.
 func sends(sig *types.Signature, callee *types.Func, args int) kind {
 	params, results := sig.Params(), sig.Results()
+	if _, ok := builderOf(callee); ok {
+		return built
+	}
+	if isHeimdall(callee) {
+		return simple
+	}
 	if callee != nil && callee.Pkg() != nil && isHTTP(callee.Pkg().Path()) {
 		switch callee.Name() {
 		case "Get", "Head", "Post", "PostForm":

@@ -102,10 +102,31 @@ func (p *pkg) client(f *function, lit *ast.CompositeLit, replaced bool) {
 	}
 }
 
-// setsLater says whether the client's transport is set after it is made.
-func (f *function) setsLater(*ast.CompositeLit) bool {
-	found := false
+// setsLater says whether the client's transport is set after it is made: in
+// the same function, or in one of this package that is given it.
+func (f *function) setsLater(lit *ast.CompositeLit) bool {
+	found := setsTransport(f.decl.Body)
 	ast.Inspect(f.decl.Body, func(n ast.Node) bool {
+		c, ok := n.(*ast.CallExpr)
+		if !ok || found {
+			return !found
+		}
+		for _, a := range c.Args {
+			if u, ok := ast.Unparen(a).(*ast.UnaryExpr); ok && u.X == lit {
+				callee, _ := typeutil.Callee(f.p.TypesInfo, c).(*types.Func)
+				if given, ok := f.p.funcs[callee]; ok {
+					found = setsTransport(given.decl.Body)
+				}
+			}
+		}
+		return !found
+	})
+	return found
+}
+
+func setsTransport(body *ast.BlockStmt) bool {
+	found := false
+	ast.Inspect(body, func(n ast.Node) bool {
 		if a, ok := n.(*ast.AssignStmt); ok {
 			for _, l := range a.Lhs {
 				if s, ok := l.(*ast.SelectorExpr); ok && s.Sel.Name == "Transport" {
