@@ -31,12 +31,13 @@ func (a *auditor) write(r *audit.Report) error {
 	return err
 }
 
-// auditRow is a line of the table: a callee, or a route on which calls to it
-// lose the trace.
+// auditRow is a line of the table: a callee, a route on which calls to it lose
+// the trace, or what holds for all calls of a service.
 type auditRow struct {
-	service, route, calls, callee string
-	verdict                       string
-	style                         style
+	service, route, calls string
+	callee                string // empty: all
+	verdict               string
+	style                 style
 }
 
 func (a *auditor) writeText(b *bytes.Buffer, r *audit.Report) {
@@ -87,6 +88,9 @@ func thousands(n int) string {
 func rowsOf(r *audit.Report) []auditRow {
 	var rows []auditRow
 	for _, s := range r.Services {
+		if p := twoFormats(r, s.Service); p != nil {
+			rows = append(rows, auditRow{service: printable(s.Service), route: "-", calls: thousands(p.Count), verdict: p.Verdict, style: red})
+		}
 		for _, c := range s.Callees {
 			row := auditRow{service: printable(s.Service), route: "-", calls: thousands(c.Calls), callee: printable(c.Service)}
 			switch c.Verdict {
@@ -145,7 +149,11 @@ func (a *auditor) writeTable(b *bytes.Buffer, rows []auditRow) {
 	}
 	cells := [][]string{{"SERVICE", "ROUTE", "CALLS"}}
 	for _, r := range rows {
-		cells = append(cells, []string{r.service, r.route, fmt.Sprintf("%*s to %s", number, r.calls, r.callee)})
+		calls := fmt.Sprintf("%*s", number, r.calls)
+		if r.callee != "" {
+			calls += " to " + r.callee
+		}
+		cells = append(cells, []string{r.service, r.route, calls})
 	}
 	width := make([]int, 3)
 	for _, row := range cells {
@@ -219,8 +227,21 @@ func (a *auditor) writeDetails(b *bytes.Buffer, r *audit.Report, s *audit.Servic
 			fmt.Fprintf(b, "  %s %s\n", a.paint(faint, fmt.Sprintf("%-6s", name)), line)
 		}
 	}
-	part("Do", a.advice(s, c))
+	if twoFormats(r, s.Service) == nil { // else the note says what to do
+		part("Do", a.advice(s, c))
+	}
 	b.WriteByte('\n')
+}
+
+// twoFormats returns what is said of a service that speaks another format than
+// its sidecars, or nil.
+func twoFormats(r *audit.Report, service string) *audit.Problem {
+	for i := range r.Problems {
+		if p := &r.Problems[i]; p.Verdict != "" && p.Service == service {
+			return p
+		}
+	}
+	return nil
 }
 
 // open returns where to look at a trace.

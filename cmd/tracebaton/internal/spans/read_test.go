@@ -42,7 +42,7 @@ const (
 )
 
 var call = audit.Span{
-	Service: "flaskapp.default", Pod: "flaskapp-v1-7d.default", Version: "v1", Proxy: true, Kind: audit.Client,
+	Service: "flaskapp.default", Pod: "flaskapp-v1-7d.default", Version: "v1", Proxy: true, Format: audit.B3, Kind: audit.Client,
 	Trace: audit.TraceID{High: 0x463ac35c9f6413ad, Low: 0x48485a3953bb6124}, ID: 0xa2fb4a1d1a96d312, Parent: 0x20000000000001,
 	Start: time.UnixMicro(1767225600000001), Duration: 2500 * time.Microsecond,
 	Callee: "httpbin.default.svc.cluster.local", RequestID: "4a1e4d0e-0000-9000-8000-000000000000",
