@@ -92,7 +92,7 @@ func rowsOf(r *audit.Report) []auditRow {
 			rows = append(rows, auditRow{service: printable(s.Service), route: "-", calls: thousands(p.Count), verdict: p.Verdict, style: red})
 		}
 		for _, c := range s.Callees {
-			row := auditRow{service: printable(s.Service), route: "-", calls: thousands(c.Calls), callee: printable(c.Service)}
+			row := auditRow{service: printable(s.Service), route: "-", calls: thousands(c.Calls), callee: printable(beside(c.Service, s.Service))}
 			switch c.Verdict {
 			case audit.Drops:
 				row.style = red
@@ -122,6 +122,16 @@ func rowsOf(r *audit.Report) []auditRow {
 	return rows
 }
 
+// beside is how a service is called by another: without the namespace if that
+// is the same, as in Kubernetes.
+func beside(callee, caller string) string {
+	name, namespace, _ := strings.Cut(callee, ".")
+	if _, own, ok := strings.Cut(caller, "."); ok && namespace == own {
+		return name
+	}
+	return callee
+}
+
 // lost says in what way the calls of a route are lost.
 func lost(c *audit.Callee, begun, calls int) string {
 	of := thousands(begun) + " of " + thousands(calls)
@@ -139,7 +149,7 @@ func lost(c *audit.Callee, begun, calls int) string {
 // The width of a table, and the least of its last column.
 const (
 	tableWidth   = 80
-	verdictWidth = 26
+	verdictWidth = 27
 )
 
 func (a *auditor) writeTable(b *bytes.Buffer, rows []auditRow) {
@@ -174,7 +184,11 @@ func (a *auditor) writeTable(b *bytes.Buffer, rows []auditRow) {
 	for i, row := range cells {
 		var line strings.Builder
 		for j, cell := range row {
-			cell = shorten(cell, width[j])
+			if j == 1 {
+				cell = shorten(cell, width[j])
+			} else if r := []rune(cell); len(r) > width[j] { // names are told apart by their beginnings
+				cell = string(r[:width[j]-1]) + "…"
+			}
 			line.WriteString(cell + strings.Repeat(" ", width[j]-utf8.RuneCountInString(cell)+2))
 		}
 		if i == 0 {

@@ -181,7 +181,7 @@ type service struct {
 	tests   [classes]tally
 	period  int64        // of the clock that it goes by, in µs
 	format  [formats]int // spans by what their tracer speaks
-	doubled struct {     // calls of the sidecar to whom the application's tracer has calls, too
+	doubled struct {     // calls of the sidecar, if the application's tracer has calls, too
 		of, hits int
 		chance   float64
 		own      int32 // the application

@@ -30,7 +30,8 @@ func (a *Auditor) problems() []Problem {
 		}
 		d := &s.doubled
 		verdict := speaks(a.service[d.own].speaks(), s.speaks())
-		add(d.hits, "two-formats", s.name, "%s: %d of %d calls lie inside a call of the service's own tracer, in another trace. Neither reads what the other writes; let the service speak both, with OTEL_PROPAGATORS=tracecontext,baggage,b3multi for instance", verdict, d.hits, d.of)
+		add(d.hits, "two-formats", s.name, "%s. Of its sidecars' calls, %d of %d lie inside a call of its own tracer, which is in another trace: neither reads what the other writes. Let the service speak what its sidecars do, too%s",
+			verdict, d.hits, d.of, propagators[s.speaks()])
 		out[len(out)-1].Verdict = verdict
 	}
 	add(t.negative+t.skewed, "clock", "", "spans that end before they begin, or begin a second before their caller: %d; a clock is wrong, or was set", t.negative+t.skewed)
@@ -57,6 +58,14 @@ func (s *service) speaks() Format {
 		}
 	}
 	return most
+}
+
+// propagators are the settings by which OpenTelemetry's SDKs speak W3C and what
+// the sidecars speak. What is read last counts.
+var propagators = [formats]string{
+	B3:     ", with OTEL_PROPAGATORS=tracecontext,baggage,b3multi for instance",
+	W3C:    ", with OTEL_PROPAGATORS=tracecontext,baggage for instance",
+	Jaeger: ", with OTEL_PROPAGATORS=tracecontext,baggage,jaeger for instance",
 }
 
 // speaks says what a service speaks, and its sidecars. If both seem to speak the

@@ -275,18 +275,15 @@ func (g *segment) suspectParents(missing []*record) {
 }
 
 // interlock looks for sidecars' calls that lie inside a call that the service's
-// own tracer has recorded, to the same callee, where the two have no trace in
-// common: two tracers that do not read each other's headers. If they did, the
-// sidecar's call would be a child of the other.
+// own tracer has recorded, where the two have no trace in common: two tracers
+// that do not read each other's headers. If they did, the sidecar's call would
+// be a child of the other. Callees are not compared, since to a client a host
+// may have another name, or only an address.
 func (g *segment) interlock() {
-	type route struct{ service, host string }
-	routeOf := func(r *record) route {
-		return route{short(g.service[g.serviceOf(r)].name), short(g.callee[r.name].host)}
-	}
-	own := make(map[route][]*record)
+	own := make(map[uint64][]*record) // by nameHash
 	for i := range g.buf {
 		if r := &g.buf[i]; r.kind == Client && !g.service[g.serviceOf(r)].proxy {
-			own[routeOf(r)] = append(own[routeOf(r)], r)
+			own[g.nameHash(r)] = append(own[g.nameHash(r)], r)
 		}
 	}
 	if len(own) == 0 {
@@ -297,30 +294,27 @@ func (g *segment) interlock() {
 		_, found := slices.BinarySearch(shared, mix(r.trace, g.nameHash(r)))
 		return !found
 	}
-	covers := make(map[route]*requests)
+	covers := make(map[uint64]*cover)
+	for name, calls := range own {
+		apart := slices.DeleteFunc(slices.Clone(calls), func(r *record) bool { return !foreign(r) })
+		if len(apart) > 0 {
+			c := newRequests(apart).slack
+			c.measureUp(0)
+			covers[name] = &c
+		}
+	}
 	for i := range g.fresh {
 		r := &g.fresh[i]
-		s := g.service[g.serviceOf(r)]
-		if r.kind != Client || !s.proxy || s.gateway {
+		s, name := g.service[g.serviceOf(r)], g.nameHash(r)
+		if r.kind != Client || !s.proxy || s.gateway || own[name] == nil {
 			continue
 		}
-		k := routeOf(r)
-		calls := own[k]
-		if len(calls) == 0 {
-			continue
-		}
-		if covers[k] == nil {
-			apart := slices.DeleteFunc(slices.Clone(calls), func(r *record) bool { return !foreign(r) })
-			if len(apart) == 0 {
-				delete(own, k)
-				continue
-			}
-			covers[k] = newRequests(apart)
-			covers[k].slack.measureUp(0)
-		}
-		c := &covers[k].slack
 		s.doubled.of++
-		s.doubled.own = g.serviceOf(calls[0])
+		c := covers[name]
+		if c == nil {
+			continue
+		}
+		s.doubled.own = g.serviceOf(own[name][0])
 		s.doubled.chance += c.share(reachOf(c, g.from, g.to))
 		if foreign(r) && c.has(r.end, place(c.at, r.start)) {
 			s.doubled.hits++
