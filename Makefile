@@ -1,4 +1,4 @@
-.PHONY: help demo mesh-demo test lint fuzz bench servers jaeger jaeger-build envoy integration deploy-check
+.PHONY: help demo mesh-demo test lint fuzz bench servers jaeger jaeger-build envoy integration nightly deploy-check
 
 envoys = $(patsubst integration/envoy/versions/%.txt,integration/envoy/bin/%,$(sort $(wildcard integration/envoy/versions/*.txt)))
 
@@ -52,6 +52,10 @@ jaeger: jaeger-build
 ## The services against real servers and a real browser
 integration: servers
 	cd integration && GOWORK=off go test -timeout 50m ./...
+
+## What takes minutes to build, too: tracebaton check on Spring; needs a JDK and Maven
+nightly: envoy
+	cd integration && NIGHTLY=1 GOWORK=off go test -timeout 30m ./real
 
 ## Manifests, images and compose, without a cluster: minutes the first time
 deploy-check:

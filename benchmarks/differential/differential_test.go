@@ -154,7 +154,7 @@ func generated(f func(http.Header)) {
 // meaning before.
 func vectors(t *testing.T, f func(http.Header)) {
 	for _, file := range []string{"b3.json", "more.json"} {
-		b, err := os.ReadFile("../../propagation/testdata/" + file)
+		b, err := os.ReadFile("../../propagation/otelprop/testdata/" + file)
 		require.NoError(t, err)
 		var doc struct {
 			Vectors []struct{ Headers map[string]any }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -80,6 +81,30 @@ func TestFewerCallsThanExpectedCannotBeTold(t *testing.T) {
 	assert.Contains(t, flat(stdout), "Could not tell: the service called its upstream twice with every family, and -expect-calls says 3.")
 	_, _, status = tracebaton(t, "", append(args, "-expect-calls", "2")...)
 	assert.Equal(t, statusWhole, status)
+}
+
+func TestCallsThatComeAfterTheAnswerAreWaitedForIfTheyAreExpected(t *testing.T) {
+	args := configured(t, func(upstream string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			call := func(path string) {
+				req, _ := http.NewRequestWithContext(context.WithoutCancel(r.Context()), http.MethodGet, upstream+path, nil)
+				istio(req.Header, r.Header)
+				if res, err := http.DefaultClient.Do(req); err == nil {
+					_ = res.Body.Close()
+				}
+			}
+			call("/now")
+			w.Header().Set("Content-Length", "2")
+			_, _ = io.WriteString(w, "ok")
+			_ = http.NewResponseController(w).Flush() // the answer is whole; the handler goes on, as a mirror does
+			call("/later")
+		})
+	})
+	var out bytes.Buffer
+	status := run(t.Context(), append(args, "-expect-calls", "2"), env{
+		stdout: &out, stderr: &out, random: rand.NewChaCha8([32]byte{1}), background: time.Minute, together: 20 * time.Millisecond,
+	})
+	assert.Equal(t, statusWhole, status, out.String())
 }
 
 // grpcFrontend calls its upstream over HTTP/2 in cleartext, as grpc-go does.

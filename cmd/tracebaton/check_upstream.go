@@ -58,6 +58,7 @@ type probe struct {
 
 	number int
 	called chan struct{} // closed with the first of calls
+	enough chan struct{} // closed with as many as are expected
 	meet   *meeting
 }
 
@@ -145,6 +146,9 @@ func (b *bench) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		call.name = r.Method + " " + path
 		p.calls = append(p.calls, call)
+		if len(p.calls) == b.flags.expectCalls {
+			close(p.enough)
+		}
 	}
 	first := p != nil && len(p.calls) == 1
 	b.mu.Unlock()
@@ -257,7 +261,7 @@ func (b *bench) begin(probes ...*probe) {
 	defer b.mu.Unlock()
 	b.active, b.others, b.astray = probes, nil, ""
 	for _, p := range probes {
-		p.called = make(chan struct{})
+		p.called, p.enough = make(chan struct{}), make(chan struct{})
 		b.probes = append(b.probes, p)
 		p.number = len(b.probes)
 	}
@@ -281,7 +285,7 @@ func (b *bench) send(ctx context.Context, p *probe) error {
 	_ = res.Body.Close()
 	p.status, p.answer, p.took = res.StatusCode, res.Header, time.Since(start)
 	select {
-	case <-p.called:
+	case <-p.enough:
 	case <-time.After(b.background):
 	}
 	b.mu.Lock()

@@ -115,6 +115,11 @@ func TestFindingsInRealServicesAreJudgedAsTheyAre(t *testing.T) {
 			[]pair{{"every family", "uber-trace-id: " + in128 + ":" + inSpan + ":0:1", "uber-trace-id: " + in128 + ":" + newSpan + ":0:01", ""}},
 			hop.Note, "continues the trace in Jaeger", nil, "", "",
 		},
+		"OpenTelemetry Python's jaeger propagator makes a debug request": {
+			"flags 1 became 03: random trace IDs in W3C's flags, debug in Jaeger's", "jaeger",
+			[]pair{{"every family", "uber-trace-id: " + in128 + ":" + inSpan + ":0:1", "uber-trace-id: " + in128 + ":" + newSpan + ":" + inSpan + ":03", ""}},
+			hop.Note, "continues the trace in Jaeger", nil, "more is recorded than anybody asked for", "Envoy itself writes 1 for d",
+		},
 		"D6 Spring orders baggage anew": {
 			"the same members", "w3c,baggage",
 			[]pair{{"every family", w3c + "\nbaggage: userId=Amelie,serverNode=DF%2028", w3cChild + "\nbaggage: serverNode=DF%2028,userId=Amelie", ""}},
@@ -179,6 +184,11 @@ func TestFindingsInRealServicesAreJudgedAsTheyAre(t *testing.T) {
 			"x-b3-sampled and x-b3-traceid arrive empty", "b3",
 			[]pair{{"a decision alone", "x-b3-sampled: 1", "x-b3-sampled: 1\nx-b3-traceid: ", ""}, {"no trace headers", "accept: */*", "x-b3-traceid: \nx-b3-sampled: ", ""}},
 			hop.Broken, "sends empty headers of B3", []string{"empty"}, "x-b3-sampled and x-b3-traceid arrived empty", "",
+		},
+		"HAProxy writes an empty traceparent beside an x-b3-sampled that came empty": {
+			"x-b3-sampled is as it came, traceparent is made", "b3,w3c",
+			[]pair{{"every family", lines(multi, w3c), lines(multi, w3c), ""}, {"an empty x-b3-sampled", "x-b3-sampled: ", "x-b3-sampled: \ntraceparent: ", ""}},
+			hop.Broken, "whole where sidecars read B3; broken where they read W3C", []string{"empty"}, "traceparent arrived empty", "x-b3-sampled and traceparent",
 		},
 		"D13 HAProxy adds a second request ID": {
 			"the ID that was sent is there, and another", "request-id",

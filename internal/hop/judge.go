@@ -201,7 +201,7 @@ func (j *judge) differ(names ...string) (differing []string) {
 
 // values finds what can be seen in a value without knowing what it means.
 func (j *judge) values() {
-	var empty, foreign, cased []string
+	var empty, passedOn, foreign, cased []string
 	for _, name := range Headers(j.want.Families) {
 		sent, arrived := j.sent.Values(name), j.arrived.Values(name)
 		switch {
@@ -209,7 +209,11 @@ func (j *judge) values() {
 		case slices.Contains(arrived, ""):
 			// Envoy's OpenTelemetry tracer writes an empty tracestate beside
 			// each traceparent, and no reader takes it for anything.
-			if name != "tracestate" || j.want.Spans != AnySpans {
+			switch {
+			case name == "tracestate" && j.want.Spans == AnySpans:
+			case slices.Equal(sent, arrived):
+				passedOn = append(passedOn, name)
+			default:
 				empty = append(empty, name)
 			}
 		case slices.Equal(sent, arrived):
@@ -219,9 +223,8 @@ func (j *judge) values() {
 			cased = append(cased, name)
 		}
 	}
-	if len(empty) > 0 {
-		j.empty(empty)
-	}
+	j.empty(empty, false)
+	j.empty(passedOn, true)
 	if len(foreign) > 0 {
 		j.fault(Mixed, Broken, Family{}, foreign, "%s", are(foreign, "arrived with the value of another request"))
 		for _, name := range foreign {
@@ -252,9 +255,11 @@ func holdsPlace(name string) bool {
 	return FamilyOf(name).Name != name
 }
 
-func (j *judge) empty(names []string) {
+func (j *judge) empty(names []string, asSent bool) {
+	if len(names) == 0 {
+		return
+	}
 	_, harmful := worstEmpty(names)
-	asSent := j.equal(names)
 	for _, name := range names {
 		j.spoiled[name] = true
 	}

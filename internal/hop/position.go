@@ -328,7 +328,11 @@ func (j *judge) debugLost(f Family, severity Severity, i, o wire.Context, names 
 		j.fault(DebugLost, severity, f, names, "%s was sent, and %s says %s", written(i), o.Format, o.Decision)
 		return
 	}
-	j.fault(DebugLost, severity, f, names, "%s says debug, and %s was sent", o.Format, written(i))
+	why := "Samplers further on must record a debug request: more is recorded than anybody asked for."
+	if o.Format == wire.Jaeger {
+		why += " OpenTelemetry's propagator for Python writes its own flags, in which Jaeger's bit for debug is set for random trace IDs."
+	}
+	j.fault(DebugLost, severity, f, names, "%s says debug, and %s was sent", o.Format, written(i)).why = why
 }
 
 // changed says in which direction a decision was overridden, and what does so.

@@ -54,6 +54,6 @@ func ExampleIncoming() {
 	in := metadata.NewIncomingContext(context.Background(), metadata.Pairs("x-request-id", "42", "authorization", "secret"))
 	ctx := grpcrelay.Outgoing(grpcrelay.Incoming(in, propagation.Istio()))
 	md, _ := metadata.FromOutgoingContext(ctx)
-	fmt.Println(md)
+	fmt.Println(map[string][]string(md))
 	// Output: map[x-request-id:[42]]
 }
