@@ -154,6 +154,9 @@ func TestAuditSaysWhoSpeaksWhichFormat(t *testing.T) {
 	assert.Equal(t, "front.default", r.Problems[0].Service)
 	assert.Equal(t, 60, r.Problems[0].Count)
 	assert.Contains(t, r.Problems[0].Text, "speaks W3C, its sidecars B3")
+
+	stdout, _, _ = audited(t, nil, "-format", "github", formatsRecorded)
+	assert.Contains(t, stdout, "::warning title=front.default speaks W3C%2C its sidecars B3::speaks W3C, its sidecars B3. Of its")
 }
 
 func TestAuditWritesATable(t *testing.T) {

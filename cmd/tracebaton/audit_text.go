@@ -284,9 +284,12 @@ func (a *auditor) advice(s *audit.Service, c *audit.Callee) string {
 }
 
 // writeAnnotations writes errors for what is proven, and warnings for what is
-// likely.
+// likely and for two formats.
 func writeAnnotations(b *bytes.Buffer, r *audit.Report) {
 	for _, s := range r.Services {
+		if p := twoFormats(r, s.Service); p != nil {
+			fmt.Fprintf(b, "::warning title=%s::%s\n", annotation(s.Service+" "+p.Verdict, true), annotation(p.Text, false))
+		}
 		for _, c := range s.Callees {
 			level := "error"
 			switch c.Verdict {
