@@ -79,6 +79,8 @@ VERDICTS
     cannot tell too few calls, or pods that are always busy
     begins      the calls are the service's own: a timer, a queue, a poller
     passes      they go on in the trace of the request
+    speaks      the service's own tracer and its sidecars do not read each
+                other's headers (W3C and B3, for instance)
     origin      nothing came in
 
 EXIT STATUS

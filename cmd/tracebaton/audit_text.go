@@ -31,12 +31,13 @@ func (a *auditor) write(r *audit.Report) error {
 	return err
 }
 
-// auditRow is a line of the table: a callee, or a route on which calls to it
-// lose the trace.
+// auditRow is a line of the table: a callee, a route on which calls to it lose
+// the trace, or what holds for all calls of a service.
 type auditRow struct {
-	service, route, calls, callee string
-	verdict                       string
-	style                         style
+	service, route, calls string
+	callee                string // empty: all
+	verdict               string
+	style                 style
 }
 
 func (a *auditor) writeText(b *bytes.Buffer, r *audit.Report) {
@@ -87,8 +88,11 @@ func thousands(n int) string {
 func rowsOf(r *audit.Report) []auditRow {
 	var rows []auditRow
 	for _, s := range r.Services {
+		if p := twoFormats(r, s.Service); p != nil {
+			rows = append(rows, auditRow{service: printable(s.Service), route: "-", calls: thousands(p.Count), verdict: p.Verdict, style: red})
+		}
 		for _, c := range s.Callees {
-			row := auditRow{service: printable(s.Service), route: "-", calls: thousands(c.Calls), callee: printable(c.Service)}
+			row := auditRow{service: printable(s.Service), route: "-", calls: thousands(c.Calls), callee: printable(beside(c.Service, s.Service))}
 			switch c.Verdict {
 			case audit.Drops:
 				row.style = red
@@ -118,6 +122,16 @@ func rowsOf(r *audit.Report) []auditRow {
 	return rows
 }
 
+// beside is how a service is called by another: without the namespace if that
+// is the same, as in Kubernetes.
+func beside(callee, caller string) string {
+	name, namespace, _ := strings.Cut(callee, ".")
+	if _, own, ok := strings.Cut(caller, "."); ok && namespace == own {
+		return name
+	}
+	return callee
+}
+
 // lost says in what way the calls of a route are lost.
 func lost(c *audit.Callee, begun, calls int) string {
 	of := thousands(begun) + " of " + thousands(calls)
@@ -135,7 +149,7 @@ func lost(c *audit.Callee, begun, calls int) string {
 // The width of a table, and the least of its last column.
 const (
 	tableWidth   = 80
-	verdictWidth = 26
+	verdictWidth = 27
 )
 
 func (a *auditor) writeTable(b *bytes.Buffer, rows []auditRow) {
@@ -145,7 +159,11 @@ func (a *auditor) writeTable(b *bytes.Buffer, rows []auditRow) {
 	}
 	cells := [][]string{{"SERVICE", "ROUTE", "CALLS"}}
 	for _, r := range rows {
-		cells = append(cells, []string{r.service, r.route, fmt.Sprintf("%*s to %s", number, r.calls, r.callee)})
+		calls := fmt.Sprintf("%*s", number, r.calls)
+		if r.callee != "" {
+			calls += " to " + r.callee
+		}
+		cells = append(cells, []string{r.service, r.route, calls})
 	}
 	width := make([]int, 3)
 	for _, row := range cells {
@@ -166,7 +184,11 @@ func (a *auditor) writeTable(b *bytes.Buffer, rows []auditRow) {
 	for i, row := range cells {
 		var line strings.Builder
 		for j, cell := range row {
-			cell = shorten(cell, width[j])
+			if j == 1 {
+				cell = shorten(cell, width[j])
+			} else if r := []rune(cell); len(r) > width[j] { // names are told apart by their beginnings
+				cell = string(r[:width[j]-1]) + "…"
+			}
 			line.WriteString(cell + strings.Repeat(" ", width[j]-utf8.RuneCountInString(cell)+2))
 		}
 		if i == 0 {
@@ -219,8 +241,21 @@ func (a *auditor) writeDetails(b *bytes.Buffer, r *audit.Report, s *audit.Servic
 			fmt.Fprintf(b, "  %s %s\n", a.paint(faint, fmt.Sprintf("%-6s", name)), line)
 		}
 	}
-	part("Do", a.advice(s, c))
+	if twoFormats(r, s.Service) == nil { // else the note says what to do
+		part("Do", a.advice(s, c))
+	}
 	b.WriteByte('\n')
+}
+
+// twoFormats returns what is said of a service that speaks another format than
+// its sidecars, or nil.
+func twoFormats(r *audit.Report, service string) *audit.Problem {
+	for i := range r.Problems {
+		if p := &r.Problems[i]; p.Verdict != "" && p.Service == service {
+			return p
+		}
+	}
+	return nil
 }
 
 // open returns where to look at a trace.
@@ -249,9 +284,12 @@ func (a *auditor) advice(s *audit.Service, c *audit.Callee) string {
 }
 
 // writeAnnotations writes errors for what is proven, and warnings for what is
-// likely.
+// likely and for two formats.
 func writeAnnotations(b *bytes.Buffer, r *audit.Report) {
 	for _, s := range r.Services {
+		if p := twoFormats(r, s.Service); p != nil {
+			fmt.Fprintf(b, "::warning title=%s::%s\n", annotation(s.Service+" "+p.Verdict, true), annotation(p.Text, false))
+		}
 		for _, c := range s.Callees {
 			level := "error"
 			switch c.Verdict {

@@ -33,6 +33,20 @@ const (
 	Client      // a call that went out, or a message that was sent
 )
 
+// Format is what trace headers a tracer reads and writes.
+type Format uint8
+
+// The formats that can be told by a span.
+const (
+	Unknown Format = iota
+	B3
+	W3C
+	Jaeger // uber-trace-id
+	formats
+)
+
+func (f Format) String() string { return [...]string{"another format", "B3", "W3C", "Jaeger's"}[f] }
+
 // TraceID is the ID of a trace. One of 64 bits has no High.
 type TraceID struct{ High, Low uint64 }
 
@@ -56,6 +70,8 @@ type Span struct {
 	// Gateway reports that the proxy is a gateway, which has no application
 	// that could lose anything.
 	Gateway bool
+	// Format is that of the tracer that made the span.
+	Format Format
 
 	Kind     Kind
 	Trace    TraceID
@@ -163,10 +179,12 @@ type service struct {
 	pairs   map[int32]*pair // by callee
 	order   []int32         // of callees, in order of appearance
 	tests   [classes]tally
-	period  int64    // of the clock that it goes by, in µs
-	doubled struct { // orphans of the sidecar to whom the application's tracer has calls, too
+	period  int64        // of the clock that it goes by, in µs
+	format  [formats]int // spans by what their tracer speaks
+	doubled struct {     // calls of the sidecar, if the application's tracer has calls, too
 		of, hits int
 		chance   float64
+		own      int32 // the application
 	}
 	// client spans that name a parent, those whose parent is not stored, and
 	// server spans likewise
@@ -268,6 +286,7 @@ func (a *Auditor) podOf(s *Span) int32 {
 		})
 	}
 	a.service[svc].gateway = a.service[svc].gateway || s.Gateway
+	a.service[svc].format[min(s.Format, formats-1)]++
 	p, fresh := a.pods.id(podKey{svc, clip(s.Pod)})
 	if fresh {
 		a.pod = append(a.pod, &pod{service: svc, name: strings.Clone(clip(s.Pod)), version: strings.Clone(clip(s.Version))})

@@ -435,17 +435,6 @@ func TestProblems(t *testing.T) {
 				r.request(t, 20, func(s *audit.Span) { s.Parent = r.Uint64() })
 			}
 		}, []string{"missing-parent", "sampling-split"}},
-		{"a tracer and a sidecar of two formats", func(r *recording) {
-			for _, t := range r.when(20) {
-				r.call(t, 30, from("front.shop"))
-				r.request(t+1, 20)
-				for kind, at := range map[audit.Kind]float64{audit.Server: t + 2, audit.Client: t + 4} {
-					r.span(audit.Span{Service: "cart", Kind: kind, Callee: "prices"}, at, 15)
-					r.spans[len(r.spans)-1].Proxy = false
-				}
-				r.call(t+5, 10)
-			}
-		}, []string{"two-formats"}},
 		{"a span of no time", func(r *recording) {
 			r.call(5, 10, below(r.request(0, 20)))
 			r.call(5, 10)
@@ -472,6 +461,79 @@ func TestProblems(t *testing.T) {
 				assert.NotEmpty(t, p.Text)
 			}
 			assert.Equal(t, tt.kinds, kinds)
+		})
+	}
+}
+
+func TestTwoFormats(t *testing.T) {
+	// interlocking are calls of cart, by its sidecar and, around them, by its own
+	// tracer.
+	interlocking := func(own, sidecar audit.Format, change func(in, ownIn, ownOut, out *audit.Span)) func(*recording) {
+		return func(r *recording) {
+			for _, t := range r.when(20) {
+				in := r.request(t+1, 20)
+				ownIn := r.span(audit.Span{Service: "cart", Kind: audit.Server}, t+2, 15)
+				ownOut := r.span(audit.Span{Service: "cart", Kind: audit.Client, Callee: "prices", Trace: ownIn.Trace, Parent: ownIn.ID}, t+4, 12)
+				out := r.call(t+5, 10)
+				spans := r.spans[len(r.spans)-4:]
+				change(&in, &ownIn, &ownOut, &out)
+				for i, s := range []audit.Span{in, ownIn, ownOut, out} {
+					s.Format, s.Proxy = sidecar, i == 0 || i == 3
+					if !s.Proxy {
+						s.Format = own
+					}
+					spans[i] = s
+				}
+			}
+		}
+	}
+	below := func(parent, s *audit.Span) { s.Trace, s.Parent = parent.Trace, parent.ID }
+	apart := func(_, _, _, _ *audit.Span) {}
+	tests := []struct {
+		name    string
+		record  func(*recording)
+		verdict string // empty: none
+		cart    audit.Verdict
+	}{
+		{"W3C and B3", interlocking(audit.W3C, audit.B3, apart), "speaks W3C, its sidecars B3", audit.Drops},
+		{"Jaeger's and W3C", interlocking(audit.Jaeger, audit.W3C, apart), "speaks Jaeger's, its sidecars W3C", audit.Drops},
+		{"a tracer that was told not to speak what it does by default", interlocking(audit.W3C, audit.W3C, apart), "does not speak W3C, as its sidecars do", audit.Drops},
+		{"a tracer of which nothing is known", interlocking(audit.Unknown, audit.B3, apart), "does not speak B3, as its sidecars do", audit.Drops},
+		{"sidecars of which nothing is known", interlocking(audit.W3C, audit.Unknown, apart), "speaks W3C, its sidecars another format", audit.Drops},
+		{"nothing is known", interlocking(audit.Unknown, audit.Unknown, apart), "speaks another format than its sidecars", audit.Drops},
+		{"both trees are whole, since the service relays what its tracer does not speak", interlocking(audit.W3C, audit.B3, func(in, _, _, out *audit.Span) {
+			below(in, out)
+		}), "speaks W3C, its sidecars B3", audit.Relays},
+		{"one tree", interlocking(audit.W3C, audit.W3C, func(in, ownIn, ownOut, out *audit.Span) {
+			below(in, ownIn)
+			below(ownIn, ownOut)
+			below(ownOut, out)
+		}), "", audit.Relays},
+		{"a tracer that reads the sidecar's headers, and does not write them", interlocking(audit.W3C, audit.W3C, func(in, ownIn, ownOut, _ *audit.Span) {
+			below(in, ownIn)
+			below(ownIn, ownOut)
+		}), "", audit.Drops},
+		{"a tracer that begins a trace, which the sidecar continues", interlocking(audit.W3C, audit.W3C, func(_, _, ownOut, out *audit.Span) {
+			below(ownOut, out)
+		}), "", audit.Relays},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := record()
+			tt.record(r)
+			got := report(&audit.Auditor{}, r.spans)
+			assert.Equal(t, tt.cart, verdict(t, got, "cart.shop", "prices.shop").Verdict)
+			if tt.verdict == "" {
+				assert.Empty(t, got.Problems)
+				return
+			}
+			require.Len(t, got.Problems, 1)
+			p := got.Problems[0]
+			assert.Equal(t, "two-formats", p.Kind)
+			assert.Equal(t, "cart.shop", p.Service)
+			assert.Equal(t, 20, p.Count)
+			assert.Equal(t, tt.verdict, p.Verdict)
+			assert.Contains(t, p.Text, tt.verdict+". Of its sidecars' calls, 20 of 20 lie inside")
 		})
 	}
 }

@@ -7,7 +7,7 @@ func (a *Auditor) problems() []Problem {
 	var out []Problem
 	add := func(n int, kind, service, format string, args ...any) {
 		if n > 0 {
-			out = append(out, Problem{kind, service, n, fmt.Sprintf(format, args...)})
+			out = append(out, Problem{Kind: kind, Service: service, Count: n, Text: fmt.Sprintf(format, args...)})
 		}
 	}
 	t := &a.total
@@ -25,9 +25,14 @@ func (a *Auditor) problems() []Problem {
 		}
 	}
 	for _, s := range a.service {
-		if d := &s.doubled; d.of >= 10 && 10*d.hits >= 8*d.of && d.chance < 0.5*float64(d.of) {
-			add(d.hits, "two-formats", s.name, "%d of %d calls that begin a trace lie inside a call of the service's own tracer: it and the sidecar do not read each other's headers (W3C and B3, for instance)", d.hits, d.of)
+		if !s.twoFormats() {
+			continue
 		}
+		d := &s.doubled
+		verdict := speaks(a.service[d.own].speaks(), s.speaks())
+		add(d.hits, "two-formats", s.name, "%s. Of its sidecars' calls, %d of %d lie inside a call of its own tracer, which is in another trace: neither reads what the other writes. Let the service speak what its sidecars do, too%s",
+			verdict, d.hits, d.of, propagators[s.speaks()])
+		out[len(out)-1].Verdict = verdict
 	}
 	add(t.negative+t.skewed, "clock", "", "spans that end before they begin, or begin a second before their caller: %d; a clock is wrong, or was set", t.negative+t.skewed)
 	add(t.twice, "duplicate-ids", "", "spans that are stored twice: %d", t.twice)
@@ -35,4 +40,43 @@ func (a *Auditor) problems() []Problem {
 	add(t.late, "late", "", "spans left out, since they came after more than %d later ones: %d", Window/2, t.late)
 	add(t.long, "long-requests", "", "requests left out, since they last for more than a minute: %d", t.long)
 	return out
+}
+
+// twoFormats reports whether the sidecar and the service's own tracer are two
+// trees that interlock.
+func (s *service) twoFormats() bool {
+	d := &s.doubled
+	return d.of >= 10 && 10*d.hits >= 8*d.of && d.chance < 0.5*float64(d.of)
+}
+
+// speaks returns the format of most spans that tell.
+func (s *service) speaks() Format {
+	most := Unknown
+	for f := B3; f < formats; f++ {
+		if n := s.format[f]; n > 0 && (most == Unknown || n > s.format[most]) {
+			most = f
+		}
+	}
+	return most
+}
+
+// propagators are the settings by which OpenTelemetry's SDKs speak W3C and what
+// the sidecars speak. What is read last counts.
+var propagators = [formats]string{
+	B3:     ", with OTEL_PROPAGATORS=tracecontext,baggage,b3multi for instance",
+	W3C:    ", with OTEL_PROPAGATORS=tracecontext,baggage for instance",
+	Jaeger: ", with OTEL_PROPAGATORS=tracecontext,baggage,jaeger for instance",
+}
+
+// speaks says what a service speaks, and its sidecars. If both seem to speak the
+// same, the service's tracer has been told to speak something else than it does
+// by default.
+func speaks(own, sidecars Format) string {
+	switch {
+	case own == Unknown && sidecars == Unknown:
+		return "speaks another format than its sidecars"
+	case own == sidecars || own == Unknown:
+		return fmt.Sprintf("does not speak %s, as its sidecars do", sidecars)
+	}
+	return fmt.Sprintf("speaks %s, its sidecars %s", own, sidecars)
 }

@@ -116,6 +116,8 @@ type Problem struct {
 	Service string `json:"service,omitempty"`
 	Count   int    `json:"count"`
 	Text    string `json:"text"`
+
+	Verdict string `json:"-"` // of two-formats: which side speaks which, as a verdict on the service
 }
 
 // Report settles what was added and returns the verdicts. Spans that are added

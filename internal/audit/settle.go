@@ -2,6 +2,7 @@ package audit
 
 import (
 	"cmp"
+	"hash/maphash"
 	"slices"
 	"strings"
 )
@@ -273,41 +274,76 @@ func (g *segment) suspectParents(missing []*record) {
 	}
 }
 
-// interlock looks for sidecars' orphans that lie inside a call that the
-// service's own tracer has recorded, to the same callee: two tracers that do
-// not read each other's headers.
+// interlock looks for sidecars' calls that lie inside a call that the service's
+// own tracer has recorded, where the two have no trace in common: two tracers
+// that do not read each other's headers. If they did, the sidecar's call would
+// be a child of the other. Callees are not compared, since to a client a host
+// may have another name, or only an address.
 func (g *segment) interlock() {
-	type route struct{ service, host string }
-	own := make(map[route][]*record)
+	own := make(map[uint64][]*record) // by nameHash
 	for i := range g.buf {
 		if r := &g.buf[i]; r.kind == Client && !g.service[g.serviceOf(r)].proxy {
-			k := route{short(g.service[g.serviceOf(r)].name), short(g.callee[r.name].host)}
-			own[k] = append(own[k], r)
+			own[g.nameHash(r)] = append(own[g.nameHash(r)], r)
 		}
 	}
 	if len(own) == 0 {
 		return
 	}
-	covers := make(map[route]*requests)
-	for id, s := range g.service {
-		for _, o := range g.out[id][orphaned] {
-			k := route{short(s.name), short(g.callee[o.name].host)}
-			if !s.proxy || len(own[k]) == 0 {
-				continue
-			}
-			if covers[k] == nil {
-				covers[k] = newRequests(own[k])
-				covers[k].slack.measureUp(0)
-			}
-			c := &covers[k].slack
-			at := place(c.at, o.start)
-			s.doubled.of++
-			s.doubled.chance += c.share(reachOf(c, g.from, g.to))
-			if c.has(o.end, at) {
-				s.doubled.hits++
-			}
+	shared := g.sharedTraces()
+	foreign := func(r *record) bool {
+		_, found := slices.BinarySearch(shared, mix(r.trace, g.nameHash(r)))
+		return !found
+	}
+	covers := make(map[uint64]*cover)
+	for name, calls := range own {
+		apart := slices.DeleteFunc(slices.Clone(calls), func(r *record) bool { return !foreign(r) })
+		if len(apart) > 0 {
+			c := newRequests(apart).slack
+			c.measureUp(0)
+			covers[name] = &c
 		}
 	}
+	for i := range g.fresh {
+		r := &g.fresh[i]
+		s, name := g.service[g.serviceOf(r)], g.nameHash(r)
+		if r.kind != Client || !s.proxy || s.gateway || own[name] == nil {
+			continue
+		}
+		s.doubled.of++
+		c := covers[name]
+		if c == nil {
+			continue
+		}
+		s.doubled.own = g.serviceOf(own[name][0])
+		s.doubled.chance += c.share(reachOf(c, g.from, g.to))
+		if foreign(r) && c.has(r.end, place(c.at, r.start)) {
+			s.doubled.hits++
+		}
+	}
+}
+
+// sharedTraces returns the traces in which both a service's sidecar and its own
+// tracer have spans, each hashed with the service's name, sorted.
+func (g *segment) sharedTraces() []uint64 {
+	var sides [2][]uint64
+	for i := range g.buf {
+		r, side := &g.buf[i], 0
+		if g.service[g.serviceOf(r)].proxy {
+			side = 1
+		}
+		sides[side] = append(sides[side], mix(r.trace, g.nameHash(r)))
+	}
+	slices.Sort(sides[0])
+	slices.Sort(sides[1])
+	return slices.DeleteFunc(sides[0], func(h uint64) bool {
+		_, found := slices.BinarySearch(sides[1], h)
+		return !found
+	})
+}
+
+// nameHash hashes the name of the service, which its sidecar shares.
+func (g *segment) nameHash(r *record) uint64 {
+	return maphash.String(g.seed, short(g.service[g.serviceOf(r)].name))
 }
 
 // short returns the first part of a host's or a service's name.

@@ -201,6 +201,10 @@ type facts struct {
 	OldHost    string `json:"hostname"` // of Jaeger's clients
 	IP         string `json:"ip"`
 	Version    string `json:"service.version"`
+	SDK        string `json:"telemetry.sdk.name"`
+	Scope      string `json:"otel.scope.name"`
+	OldScope   string `json:"otel.library.name"`
+	Jaeger     string `json:"jaeger.version"`
 }
 
 // set takes an attribute that came by its name.
@@ -269,6 +273,14 @@ func (f *facts) set(key, value string) {
 		field = &f.IP
 	case "service.version":
 		field = &f.Version
+	case "telemetry.sdk.name":
+		field = &f.SDK
+	case "otel.scope.name":
+		field = &f.Scope
+	case "otel.library.name":
+		field = &f.OldScope
+	case "jaeger.version":
+		field = &f.Jaeger
 	default:
 		return
 	}
@@ -287,7 +299,7 @@ func first(values ...string) string {
 func (f *facts) span(trace, id, parent string, start time.Time, length time.Duration) (audit.Span, bool) {
 	s := audit.Span{
 		Service: f.service, Version: first(f.Revision, f.Version), RequestID: f.RequestID,
-		Proxy: f.Component == "proxy", Gateway: strings.HasPrefix(f.Node, "router~"),
+		Proxy: f.Component == "proxy", Gateway: strings.HasPrefix(f.Node, "router~"), Format: f.format(),
 		Start: start, Duration: length,
 	}
 	var ok, okID, okParent bool
@@ -318,6 +330,25 @@ func (f *facts) span(trace, id, parent string, start time.Time, length time.Dura
 		s.Route = f.name
 	}
 	return s, ok && okID && okParent && s.Service != ""
+}
+
+// format returns what the tracer speaks. Envoy's OpenTelemetry tracer names
+// itself, and its Zipkin tracer does not. OpenTelemetry's SDKs speak W3C unless
+// they are told otherwise.
+func (f *facts) format() audit.Format {
+	switch {
+	case f.Component == "proxy" && f.SDK == "envoy":
+		return audit.W3C
+	case f.Component == "proxy" && f.SDK == "" && f.Node != "":
+		return audit.B3
+	case f.Component == "proxy":
+		return audit.Unknown
+	case f.SDK == "opentelemetry" || first(f.Scope, f.OldScope) != "":
+		return audit.W3C
+	case f.Jaeger != "":
+		return audit.Jaeger
+	}
+	return audit.Unknown
 }
 
 // route returns what was asked for.

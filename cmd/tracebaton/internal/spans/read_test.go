@@ -3,6 +3,7 @@ package spans_test
 import (
 	"bytes"
 	"compress/gzip"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ const (
 )
 
 var call = audit.Span{
-	Service: "flaskapp.default", Pod: "flaskapp-v1-7d.default", Version: "v1", Proxy: true, Kind: audit.Client,
+	Service: "flaskapp.default", Pod: "flaskapp-v1-7d.default", Version: "v1", Proxy: true, Format: audit.B3, Kind: audit.Client,
 	Trace: audit.TraceID{High: 0x463ac35c9f6413ad, Low: 0x48485a3953bb6124}, ID: 0xa2fb4a1d1a96d312, Parent: 0x20000000000001,
 	Start: time.UnixMicro(1767225600000001), Duration: 2500 * time.Microsecond,
 	Callee: "httpbin.default.svc.cluster.local", RequestID: "4a1e4d0e-0000-9000-8000-000000000000",
@@ -114,6 +115,37 @@ func TestReadsEachFormat(t *testing.T) {
 				want := call
 				want.Start = want.Start.Local()
 				assert.Equal(t, want, s)
+			}
+		})
+	}
+}
+
+func TestTellsWhatATracerSpeaks(t *testing.T) {
+	tests := []struct {
+		name, tags string
+		want       audit.Format
+	}{
+		{"Envoy's Zipkin tracer", `"component":"proxy","node_id":"sidecar~1~a.b~c"`, audit.B3},
+		{"Envoy's OpenTelemetry tracer", `"component":"proxy","node_id":"sidecar~1~a.b~c","telemetry.sdk.name":"envoy"`, audit.W3C},
+		{"a proxy that is no Envoy", `"component":"proxy"`, audit.Unknown},
+		{"OpenTelemetry's SDK", `"telemetry.sdk.name":"opentelemetry"`, audit.W3C},
+		{"OpenTelemetry's SDK, by what its exporter for Zipkin leaves", `"otel.scope.name":"net/http"`, audit.W3C},
+		{"the same of old", `"otel.library.name":"net/http"`, audit.W3C},
+		{"another maker's SDK", `"telemetry.sdk.name":"io.example"`, audit.Unknown},
+		{"Jaeger's clients", `"jaeger.version":"Go-2.30.0"`, audit.Jaeger},
+		{"Brave, which may be told either", `"http.method":"GET"`, audit.Unknown},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			zipkin, _, err := read(t, `{"traceId":"1","id":"1","kind":"CLIENT","localEndpoint":{"serviceName":"a"},"tags":{`+tt.tags+`}}`)
+			require.NoError(t, err)
+			attributes := regexp.MustCompile(`("[^"]*"):("[^"]*")`).ReplaceAllString(tt.tags, `{"key":$1,"value":{"stringValue":$2}}`)
+			otlp, _, err := read(t, `{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"a"}},`+attributes+`]},
+				"scopeSpans":[{"spans":[{"traceId":"1","spanId":"1","kind":3,"startTimeUnixNano":"1","endTimeUnixNano":"2"}]}]}]}`)
+			require.NoError(t, err)
+			for _, got := range [][]audit.Span{zipkin, otlp} {
+				require.Len(t, got, 1)
+				assert.Equal(t, tt.want, got[0].Format)
 			}
 		})
 	}
