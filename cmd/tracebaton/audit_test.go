@@ -195,7 +195,7 @@ func TestAuditTableFits(t *testing.T) {
 }
 
 func TestAuditFindsTheSameInEachFormat(t *testing.T) {
-	mesh, truth := meshOf(2, 60)
+	mesh, truth := meshOf(2, 30)
 	services := truth.Services()
 	require.NotEmpty(t, services)
 	for i, f := range formats {
@@ -392,7 +392,7 @@ func storeWith(t *testing.T, mesh []audit.Span, api string) *httptest.Server {
 func TestAuditAsksTheStore(t *testing.T) {
 	for _, api := range []string{"jaeger v3", "jaeger", "zipkin"} {
 		t.Run(api, func(t *testing.T) {
-			mesh, truth := meshOf(2, 30)
+			mesh, truth := meshOf(2, 15)
 			shift := time.Since(mesh[len(mesh)-1].Start) - time.Minute
 			for i := range mesh {
 				mesh[i].Start = mesh[i].Start.Add(shift)
@@ -417,7 +417,7 @@ func TestAuditAsksTheStore(t *testing.T) {
 }
 
 func TestStoreThatFailsInBetweenLosesNothing(t *testing.T) {
-	mesh, _ := meshOf(4, 30)
+	mesh, _ := meshOf(2, 15)
 	shift := time.Since(mesh[len(mesh)-1].Start) - time.Minute
 	for i := range mesh {
 		mesh[i].Start = mesh[i].Start.Add(shift)

@@ -319,15 +319,16 @@ func (a *Auditor) calleeOf(host string) int32 {
 
 // names numbers names, of which there may be maxNames. Later ones are -1.
 type names[K comparable] struct {
-	ids map[K]int32
-	all []K
+	ids  map[K]int32
+	all  []K
+	most int // maxNames, unless a test sets it
 }
 
 func (n *names[K]) id(name K) (id int32, fresh bool) {
 	if id, ok := n.ids[name]; ok {
 		return id, false
 	}
-	if len(n.all) == maxNames {
+	if len(n.all) == cmp.Or(n.most, maxNames) {
 		return -1, false
 	}
 	if n.ids == nil {

@@ -3,6 +3,9 @@ package audit
 // SetWindow makes the window smaller.
 func (a *Auditor) SetWindow(n int) { a.window = n }
 
+// SetPods makes the number of pods smaller.
+func (a *Auditor) SetPods(n int) { a.pods.most = n }
+
 // What the tests hold against a truth of their own.
 var (
 	AtLeast  = atLeast
