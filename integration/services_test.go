@@ -1,7 +1,6 @@
 package integration_test
 
 import (
-	"encoding/json"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -46,11 +45,7 @@ func start(t testing.TB, env ...string) *services {
 func listen(t testing.TB, name string, env []string) (p *process.Process, url string) {
 	t.Helper()
 	p = process.Start(t, env, filepath.Join(bin, name), "-addr", "127.0.0.1:0")
-	addr := p.Line(t, func(line string) (string, bool) {
-		var entry struct{ Msg, Addr string }
-		return entry.Addr, json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "listening"
-	})
-	return p, "http://" + addr
+	return p, "http://" + p.Addr(t)
 }
 
 // through is the URL at which the route of flaskapp fetches the path from

@@ -8,7 +8,6 @@
 package mesh
 
 import (
-	"encoding/json"
 	"path/filepath"
 
 	"github.com/stretchr/testify/require"
@@ -114,11 +113,7 @@ func Start(t process.T, server *jaeger.Server, cfg Config) *Mesh {
 func (m *Mesh) service(t process.T, name string, pod Pod) (p *process.Process, addr string) {
 	t.Helper()
 	p = process.Start(t, m.env(pod), filepath.Join(m.root, "integration", "bin", name), "-addr", "127.0.0.1:0")
-	addr = p.Line(t, func(line string) (string, bool) {
-		var entry struct{ Msg, Addr string }
-		return entry.Addr, json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "listening"
-	})
-	return p, addr
+	return p, p.Addr(t)
 }
 
 // propagators are the formats that the services beside an Envoy begin traces

@@ -4,6 +4,7 @@ package process
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -142,6 +143,16 @@ func (p *Process) Line(t T, find func(line string) (string, bool)) string {
 	}, patience, tick)
 	require.NotEmpty(t, found, "%s ended first", p.name)
 	return found
+}
+
+// Addr waits for the line in which a service of the examples says where it
+// listens.
+func (p *Process) Addr(t T) string {
+	t.Helper()
+	return p.Line(t, func(line string) (string, bool) {
+		var entry struct{ Msg, Addr string }
+		return entry.Addr, json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "listening"
+	})
 }
 
 // Build builds the packages of the module in dir, each into the folder bin by
