@@ -236,7 +236,7 @@ func (j *judge) values() {
 	}
 	if len(cased) > 0 {
 		severity := Lost
-		if slices.ContainsFunc(cased, func(name string) bool { return holdsPlace(name) }) {
+		if slices.ContainsFunc(cased, holdsPlace) {
 			severity = Broken
 		}
 		j.fault(Case, severity, Family{}, cased, "%s", are(cased, "arrived in another case"))

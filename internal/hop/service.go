@@ -183,7 +183,7 @@ func (s *summary) told(f Finding) bool {
 			// One cause, which shows in several formats.
 			if !slices.Contains(g.Headers, f.Headers[0]) {
 				s.findings[i].Headers = append(slices.Clone(g.Headers), f.Headers...)
-				s.findings[i].Also = append(g.Also, f.What)
+				s.findings[i].Also = append(s.findings[i].Also, f.What)
 			}
 			return true
 		}

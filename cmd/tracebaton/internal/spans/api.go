@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -175,7 +176,7 @@ func parseServices(r io.Reader) ([]string, error) {
 		if err := json.Unmarshal(b, &answer); err != nil {
 			return nil, fmt.Errorf("no list of services: %w", err)
 		}
-		list = append(answer.Services, answer.Data...)
+		list = slices.Concat(answer.Services, answer.Data)
 	}
 	return list[:min(len(list), maxServices)], nil
 }
