@@ -91,12 +91,15 @@ func Incoming(ctx context.Context, f propagation.Families) context.Context {
 // of.
 //
 // Nothing is added of a family of which the metadata has any key already, even
-// one without values. Left out, so that the call cannot fail for them, are
-// families with a value that has other characters than those from space to
-// tilde, or with a name that has others than 0-9, a-z, hyphen, underscore and
-// dot; and what goes beyond 4 KiB for all headers together, as HTTP/2 counts
-// them (name, value, and 32 bytes a line). In either case tracestate goes alone,
-// and first; then the last family of the list. ctx still carries what is left
+// one without values. So that the call cannot fail for them, Outgoing leaves out
+//
+//   - a family with a value that has other characters than those from space to
+//     tilde, or with a name that has others than 0-9, a-z, hyphen, underscore and
+//     dot;
+//   - what goes beyond 4 KiB for all headers together, as HTTP/2 counts them
+//     (name, value, and 32 bytes a line): the last family of the list first.
+//
+// In either case tracestate goes alone, and first. ctx still carries what is left
 // out, for calls over HTTP.
 func Outgoing(ctx context.Context) context.Context {
 	h := propagation.FromContext(ctx)

@@ -64,7 +64,7 @@ type Service struct {
 	Backend func(s grpc.ServiceRegistrar)
 
 	// Families are what the service promises to pass on. The zero value is
-	// propagation.Istio(). Of other headers the kit says nothing.
+	// propagation.Istio(). The kit judges no other headers.
 	Families propagation.Families
 
 	// Spans says whether the service makes spans of its own. Zero is
