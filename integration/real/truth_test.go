@@ -217,6 +217,8 @@ func (f family) judge(sent, arrived headers) string {
 		return "broken"
 	case was.trace == "" && is.trace == "" && was.decision == "" && is.decision != "":
 		return "broken" // a decision that nobody has asked for
+	case was.trace == "" && is.trace != "" && !slices.Contains([]string{"", "0"}, is.decision):
+		// A tracer sees no decision without IDs, and began a trace.
 	case was.decision != "" && is.decision != was.decision:
 		return "overridden"
 	case len(was.state) > 0:
