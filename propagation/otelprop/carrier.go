@@ -65,11 +65,18 @@ func join(name string, values []string) string {
 	return values[0]
 }
 
-// remove takes the header out of a carrier or, where the carrier cannot do
-// that, sets it to what says nothing.
+// removes reports whether a header can be taken out of carrier. Most carriers
+// can only be set.
+func removes(carrier otel.TextMapCarrier) bool {
+	_, ok := carrier.(otel.MapCarrier)
+	return ok
+}
+
+// remove takes the header out of carrier or, where the carrier cannot do that,
+// sets it to a value that no reader takes for anything.
 func remove(carrier otel.TextMapCarrier, name string) {
-	if m, ok := carrier.(otel.MapCarrier); ok {
-		delete(m, name)
+	if removes(carrier) {
+		delete(carrier.(otel.MapCarrier), name)
 		return
 	}
 	switch name {
@@ -80,10 +87,4 @@ func remove(carrier otel.TextMapCarrier, name string) {
 	default: // a parent or a tracestate
 		carrier.Set(name, "")
 	}
-}
-
-// settable reports whether carrier cannot remove what it has.
-func settable(carrier otel.TextMapCarrier) bool {
-	_, ok := carrier.(otel.MapCarrier)
-	return !ok
 }

@@ -138,7 +138,7 @@ func (p Propagator) Inject(ctx context.Context, carrier otel.TextMapCarrier) {
 		}
 	}
 	header := had.Clone()
-	p.inject(ctx, header, settable(carrier))
+	p.inject(ctx, header, !removes(carrier))
 	update(carrier, names, had, header)
 }
 
