@@ -15,6 +15,7 @@ import (
 // of headers that can be sent.
 func FuzzFamilies(f *testing.F) {
 	f.Add("request-id, b3, end-user")
+	f.Add("a-`") // a backtick is a character of tokens (RFC 9110, section 5.6.2)
 	f.Fuzz(func(t *testing.T, list string) {
 		families, err := parseFamilies(list)
 		if err != nil {

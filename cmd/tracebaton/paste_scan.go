@@ -603,7 +603,7 @@ func quote(c byte) byte {
 	return 0
 }
 
-var headerLine = regexp.MustCompile(`^[>< \t]*:?[A-Za-z0-9!#$%&'*+.^_|~-]+:([ \t]|$)`)
+var headerLine = regexp.MustCompile(`^[>< \t]*:?[A-Za-z0-9!#$%&'*+.^_\x60|~-]+:([ \t]|$)`)
 
 // isPanelValue reports whether the line below a name and a colon is its value,
 // as browsers' panels are copied.
