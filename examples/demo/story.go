@@ -69,6 +69,10 @@ func (s *story) prologue() {
 	case !s.once:
 		s.Line("Jaeger UI    %s", s.Paint(paper.Bold, s.ui))
 	}
+	if !s.once {
+		s.Line("")
+		s.Line("The commands are for another terminal, at the root of the repository.")
+	}
 }
 
 func (s *story) breaks(ctx context.Context) error {
@@ -156,8 +160,7 @@ func (s *story) turns(ctx context.Context) error {
 			return fmt.Errorf("the answer is that of %s, the trace says %q", version, traced)
 		}
 		if i == 0 {
-			s.Command("sleep fetch -body -n 4 " + url)
-			s.Line("")
+			s.invite(url, s.mesh.hosts["flaskapp:80"].addrs...)
 		}
 		s.Line("%s  in %s, trace %s", s.Paint(paper.ColourOf("flaskapp"), version), paper.Milliseconds(answer.Took), answer.TraceID)
 	}
@@ -244,9 +247,22 @@ func (s *story) epilogue() {
 
 // call tells of a call and makes it.
 func (s *story) call(ctx context.Context, url string) (*sleep.Answer, error) {
-	s.Command("sleep fetch '" + url + "'")
-	s.Line("")
+	s.invite(url, s.mesh.hosts["flaskapp:80"].addrs[0])
 	return s.fetch(ctx, url)
+}
+
+// invite says which URL sleep calls or, while the demo waits, how to have sleep
+// fetch it in another terminal: at an address of flaskapp, since only the demo
+// knows the name, and without a span, since the demo takes none from outside.
+func (s *story) invite(url string, addrs ...string) {
+	defer s.Line("")
+	if s.once {
+		s.Line("sleep calls %s", url)
+		return
+	}
+	for _, addr := range addrs {
+		s.Command("OTEL_TRACES_EXPORTER=none go run ./examples/sleep fetch -body '" + strings.Replace(url, "flaskapp", addr, 1) + "'")
+	}
 }
 
 func (s *story) fetch(ctx context.Context, url string) (*sleep.Answer, error) {

@@ -77,6 +77,8 @@ func (s *story) prologue() {
 	}
 	if !s.once {
 		s.Line("Jaeger UI     %s", s.Paint(paper.Bold, s.server.URL))
+		s.Line("")
+		s.Line("The commands are for another terminal, at the root of the repository.")
 	}
 }
 
@@ -84,7 +86,7 @@ func (s *story) prologue() {
 func (s *story) breaks() jaeger.Trace {
 	s.Title("1  A service that does not relay the trace headers")
 	url := s.mesh.URL("/fetch", "/headers")
-	s.Command("sleep fetch '" + url + "'")
+	s.invite("", url)
 	hops := s.hops(func() { s.mesh.Fetch(s, url) })
 	require.Equal(s, hops[0].RequestID, hops[1].RequestID, "the request ID is that of sleep as far as flaskapp")
 	require.NotEqual(s, hops[1].RequestID, hops[2].RequestID, "/fetch was to lose the request ID")
@@ -112,7 +114,7 @@ flaskapp.tracebaton: httpbin:8000/*, client
 func (s *story) holds() {
 	s.Title("2  The same call, with the headers relayed")
 	url := s.mesh.URL("/fetch_with_trace", "/headers")
-	s.Command("sleep fetch '" + url + "'")
+	s.invite("", url)
 	hops := s.hops(func() { s.mesh.Fetch(s, url) })
 	for _, hop := range hops {
 		require.Equal(s, hops[0].RequestID, hop.RequestID, "the request ID is not relayed")
@@ -130,7 +132,7 @@ func (s *story) holds() {
 func (s *story) shows() {
 	s.Title("3  What flaskapp gets, and what httpbin gets")
 	url := s.mesh.URL("/fetch_with_header", "/headers")
-	s.Command("sleep fetch -body '" + url + "'")
+	s.invite("-body ", url)
 	var printed string
 	hops := s.hops(func() { printed = s.mesh.Fetch(s, "-body", url) })
 	var flaskapp map[string]string
@@ -177,7 +179,7 @@ func (s *story) headers(hops []envoy.Hop) []header {
 func (s *story) repeats() {
 	s.Title("4  Many calls at once")
 	url := s.mesh.URL("/fetch_with_trace", "/ip")
-	s.Command("sleep fetch -n 100 -c 8 '" + url + "'")
+	s.invite("-n 100 -c 8 ", url)
 	before := len(s.mesh.HTTPBinIn.Hops())
 	s.mesh.Fetch(s, "-n", "100", "-c", "8", url)
 	require.EventuallyWithT(s, func(c *assert.CollectT) {
@@ -199,7 +201,7 @@ func (s *story) adds() {
 	s.pod.SDK = true
 	s.start()
 	url := s.mesh.URL("/fetch_with_trace", "/headers")
-	s.Command("sleep fetch '" + url + "'")
+	s.invite("", url)
 	hops := s.hops(func() { s.mesh.Fetch(s, url) })
 	both := s.await(hops[0].TraceID, `
 sleep: GET, client
@@ -228,6 +230,21 @@ func (s *story) epilogue(broken jaeger.Trace) {
 	s.Line("more               curl '%s'", s.mesh.URL("/fetch_with_trace", "/anything"))
 	s.Line("")
 	s.Line("Ctrl-C ends it.")
+}
+
+// invite says which URL sleep calls or, while the demo waits, how to have sleep
+// fetch it in another terminal.
+func (s *story) invite(flags, url string) {
+	defer s.Line("")
+	if s.once {
+		s.Line("sleep calls %s", url)
+		return
+	}
+	env := "OTEL_TRACES_EXPORTER=none"
+	if s.pod.SDK {
+		env = "OTEL_EXPORTER_OTLP_ENDPOINT=http://" + s.server.OTLP
+	}
+	s.Command(env + " go run ./examples/sleep fetch " + flags + "'" + url + "'")
 }
 
 // hops makes a call and returns what the sidecars log of it, in the order in
