@@ -294,8 +294,9 @@ func TestOnceNoticesWhatIsBroken(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			d, stdout, stderr := newDemo()
-			d.patience = 2 * time.Second // for what never comes
+			d.patience = time.Second // for what never comes
 			d.front = func(instance string, service http.Handler) http.Handler {
 				if strings.HasPrefix(instance, tt.broken) {
 					return tt.how(service)
