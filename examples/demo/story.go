@@ -27,7 +27,7 @@ type story struct {
 	mesh      *mesh
 	store     *tracestore.Store
 	ui        string     // address of the Jaeger UI, or empty
-	once      bool       // nobody will look at the UI
+	once      bool       // it ends with the story: nobody can look at the UI or call
 	collector *collector // or nil
 	patience  time.Duration
 
@@ -251,9 +251,10 @@ func (s *story) call(ctx context.Context, url string) (*sleep.Answer, error) {
 	return s.fetch(ctx, url)
 }
 
-// invite says which URL sleep calls or, while the demo waits, how to have sleep
-// fetch it in another terminal: at an address of flaskapp, since only the demo
-// knows the name, and without a span, since the demo takes none from outside.
+// invite says which URL sleep calls or, while the demo waits for Ctrl-C, how to
+// have sleep fetch it in another terminal. There it needs an address, since only
+// the demo knows the name flaskapp. It makes no span, since the demo would not
+// get it.
 func (s *story) invite(url string, addrs ...string) {
 	defer s.Line("")
 	if s.once {

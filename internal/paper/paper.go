@@ -1,5 +1,5 @@
-// Package paper is what the demos write their stories on: a terminal, or
-// whatever stands in for one.
+// Package paper writes the stories that the demos tell: titles, lines, commands
+// and traces, as text for a terminal.
 package paper
 
 import (
@@ -10,15 +10,14 @@ import (
 	"unicode/utf8"
 )
 
-// Paper writes to W, at most Width columns wide where that is up to it, and in
-// colours if Colour is set.
+// Paper is what a story is written on.
 type Paper struct {
 	W      io.Writer
-	Width  int
-	Colour bool
+	Width  int  // columns of a waterfall
+	Colour bool // whether anything is painted
 }
 
-// Ways to paint, beside the [ColourOf] a service.
+// Ways to paint that are not the colour of a service.
 const (
 	Bold  = "1"
 	Faint = "2"
@@ -33,7 +32,8 @@ func ColourOf(name string) string {
 	return map[string]string{"sleep": "34", "flaskapp": "32", "httpbin": "33"}[name]
 }
 
-// Paint returns the text painted that way. The empty way is none.
+// Paint returns the text, painted as how says: Bold, Faint, or what [ColourOf]
+// returns. An empty how leaves it as it is.
 func (p Paper) Paint(how, text string) string {
 	if !p.Colour || how == "" {
 		return text
@@ -41,7 +41,7 @@ func (p Paper) Paint(how, text string) string {
 	return "\x1b[" + how + "m" + text + "\x1b[0m"
 }
 
-// Line writes a line, indented.
+// Line writes an indented line.
 func (p Paper) Line(format string, args ...any) {
 	_, _ = fmt.Fprintln(p.W, strings.TrimRight("  "+fmt.Sprintf(format, args...), " "))
 }
@@ -51,21 +51,22 @@ func (p Paper) Title(text string) {
 	_, _ = fmt.Fprintf(p.W, "\n%s\n\n", p.Paint(Bold, text))
 }
 
-// Command writes a command of the shell.
+// Command writes a line with a command for a shell.
 func (p Paper) Command(text string) {
 	p.Line("%s %s", p.Paint(Faint, "$"), text)
 }
 
-// Span is a span as it is drawn.
+// Span is a row of a waterfall.
 type Span struct {
-	Service  string // its name begins with the one that gives the colour
+	Service  string
 	Name     string
 	Depth    int           // below the root of its trace
-	Start    time.Duration // since whenever, the same for all
+	Start    time.Duration // since a moment that is the same for all rows
 	Duration time.Duration
 }
 
-// Waterfall draws traces below each other, along the same time.
+// Waterfall draws the traces, none of which is empty, one below the other along
+// the same time.
 func (p Paper) Waterfall(traces ...[]Span) {
 	start, end := traces[0][0].Start, traces[0][0].Start
 	var services, names int // width of the columns
@@ -106,7 +107,7 @@ func (s Span) label() string {
 	return strings.Repeat("  ", s.Depth-1) + "└ " + s.Name
 }
 
-// Pad returns the text at exactly the width.
+// Pad returns the text at exactly the width, filled up with spaces or cut off.
 func Pad(text string, width int) string {
 	if n := utf8.RuneCountInString(text); n <= width {
 		return text + strings.Repeat(" ", width-n)
@@ -114,7 +115,7 @@ func Pad(text string, width int) string {
 	return string([]rune(text)[:width-1]) + "…"
 }
 
-// Milliseconds writes the time as the waterfall does.
+// Milliseconds returns the time as a waterfall shows it, such as "1.25 ms".
 func Milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.2f ms", float64(d.Microseconds())/1000)
 }

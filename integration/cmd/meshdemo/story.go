@@ -40,7 +40,7 @@ type story struct {
 	mesh   *mesh.Mesh
 	pod    mesh.Pod // as all are
 	binary envoy.Binary
-	once   bool // nobody will look at the UI
+	once   bool // it ends with the story: nobody can look at the UI or call
 
 	rest string // ID of what breaks off a trace
 }
@@ -232,8 +232,8 @@ func (s *story) epilogue(broken jaeger.Trace) {
 	s.Line("Ctrl-C ends it.")
 }
 
-// invite says which URL sleep calls or, while the demo waits, how to have sleep
-// fetch it in another terminal.
+// invite says which URL sleep calls or, while the demo waits for Ctrl-C, how to
+// have sleep fetch it in another terminal.
 func (s *story) invite(flags, url string) {
 	defer s.Line("")
 	if s.once {
