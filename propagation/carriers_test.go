@@ -201,6 +201,13 @@ func TestAListTellsWhatItRelays(t *testing.T) {
 	assert.Equal(t, "x-request-id", families.Names()[0])
 }
 
+func TestAFamilyTellsItsName(t *testing.T) {
+	assert.Equal(t, "B3", fmt.Sprint(propagation.B3))
+	assert.Equal(t, "Custom(end-user)", fmt.Sprint(propagation.Custom("End-User")))
+	assert.Equal(t, "[RequestID W3C]", fmt.Sprint([]propagation.Family{propagation.RequestID, propagation.W3C}))
+	assert.Empty(t, fmt.Sprint(propagation.Family{}))
+}
+
 // FuzzCollect checks that what a snapshot yields reads back as the snapshot.
 func FuzzCollect(f *testing.F) {
 	f.Add("x-request-id: r\nx-b3-traceid: t\ntracestate: a=1\ntracestate: b=2\nGRPC-Trace-Bin: AAE")

@@ -122,6 +122,15 @@ func newFamily(label string, names ...string) Family {
 	return Family{&family{label: label, names: canonical}}
 }
 
+// String returns the family's name, such as "B3" or "Custom(end-user)", and ""
+// for the zero value.
+func (f Family) String() string {
+	if f.family == nil {
+		return ""
+	}
+	return f.label
+}
+
 // private reports whether the values of the family's named header may say
 // something about the user, and stay out of logs.
 func (f *family) private(lower string) bool {

@@ -176,6 +176,7 @@ func TestAuditWritesAnnotations(t *testing.T) {
 }
 
 func TestAuditTableFits(t *testing.T) {
+	t.Parallel()
 	var in bytes.Buffer
 	mesh, _ := meshOf(4, 30)
 	for i := range mesh {
@@ -195,11 +196,13 @@ func TestAuditTableFits(t *testing.T) {
 }
 
 func TestAuditFindsTheSameInEachFormat(t *testing.T) {
+	t.Parallel()
 	mesh, truth := meshOf(2, 30)
 	services := truth.Services()
 	require.NotEmpty(t, services)
 	for i, f := range formats {
 		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
 			var in bytes.Buffer
 			require.NoError(t, writeSpans(&in, i, mesh, len(mesh)))
 			stdout, stderr, status := audited(t, &in, "-json", "-sampling", "100", "-")
@@ -390,9 +393,11 @@ func storeWith(t *testing.T, mesh []audit.Span, api string) *httptest.Server {
 }
 
 func TestAuditAsksTheStore(t *testing.T) {
+	t.Parallel()
 	for _, api := range []string{"jaeger v3", "jaeger", "zipkin"} {
 		t.Run(api, func(t *testing.T) {
-			mesh, truth := meshOf(2, 15)
+			t.Parallel()
+			mesh, truth := meshOf(2, 5)
 			shift := time.Since(mesh[len(mesh)-1].Start) - time.Minute
 			for i := range mesh {
 				mesh[i].Start = mesh[i].Start.Add(shift)
@@ -417,7 +422,8 @@ func TestAuditAsksTheStore(t *testing.T) {
 }
 
 func TestStoreThatFailsInBetweenLosesNothing(t *testing.T) {
-	mesh, _ := meshOf(2, 15)
+	t.Parallel()
+	mesh, _ := meshOf(2, 5)
 	shift := time.Since(mesh[len(mesh)-1].Start) - time.Minute
 	for i := range mesh {
 		mesh[i].Start = mesh[i].Start.Add(shift)

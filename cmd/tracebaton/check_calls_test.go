@@ -75,6 +75,7 @@ func TestAServiceThatFailsIsNeverSaidToBeWhole(t *testing.T) {
 }
 
 func TestFewerCallsThanExpectedCannotBeTold(t *testing.T) {
+	t.Parallel()
 	args := configured(t, productpage(true))
 	stdout, _, status := tracebaton(t, "", append(args, "-expect-calls", "3")...)
 	assert.Equal(t, statusUnknown, status)

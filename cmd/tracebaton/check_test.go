@@ -570,6 +570,7 @@ func TestACallForTheRequestBeforeIsNotTakenForOneOfThis(t *testing.T) {
 }
 
 func TestAServiceThatKeepsTheFirstHeadersMixesRequestsUp(t *testing.T) {
+	t.Parallel()
 	keep := func() func(out, in http.Header) {
 		var once sync.Once
 		var first http.Header

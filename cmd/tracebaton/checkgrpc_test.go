@@ -208,6 +208,7 @@ func TestCheckSaysWhatIsWrongWithARequestOverGRPC(t *testing.T) {
 }
 
 func TestAServiceThatDoesNotAnswerOverGRPCIsGivenUp(t *testing.T) {
+	t.Parallel()
 	url := serveCaller(t, caller{with: func(ctx context.Context) context.Context {
 		<-ctx.Done()
 		return ctx

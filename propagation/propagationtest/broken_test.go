@@ -95,6 +95,7 @@ func child(out http.Header, names ...string) {
 }
 
 func TestABrokenServiceFailsWithTheMessageThatNamesItsFault(t *testing.T) {
+	t.Parallel()
 	own := func(s propagationtest.Service) propagationtest.Service {
 		s.Spans = propagationtest.OwnSpans
 		return s
@@ -500,6 +501,7 @@ func TestABrokenServiceFailsWithTheMessageThatNamesItsFault(t *testing.T) {
 }
 
 func TestAServiceThatHangsIsGivenUp(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		service propagationtest.Service
 		message string
@@ -508,6 +510,7 @@ func TestAServiceThatHangsIsGivenUp(t *testing.T) {
 		"from the second request on": {once(), "propagationtest: the service answers no more: what comes after was not tested"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			assert.ErrorContains(t, propagationtest.Test(propagationtest.Impatient(test.service, 300*time.Millisecond)), test.message)
 		})
 	}
