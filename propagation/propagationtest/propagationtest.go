@@ -143,7 +143,7 @@ func Test(s Service) error {
 		errs = append(errs, b.run(c, explained).errs...)
 	}
 	if b.gaveUp() {
-		errs = append(errs, errors.New("propagationtest: "+gaveUp+": what comes after was not tested"))
+		errs = append(errs, errors.New("propagationtest: "+gaveUp+": the cases that follow were not tested"))
 	}
 	return errors.Join(errs...)
 }
