@@ -18,7 +18,7 @@ import (
 )
 
 const checkUsage = `NAME
-    tracebaton check - say whether a service passes trace headers on
+    tracebaton check - say whether a service relays trace headers
 
 SYNOPSIS
     tracebaton check [flags] URL

@@ -1,6 +1,6 @@
 // Command tracebaton finds out why a trace is in pieces.
 //
-//	tracebaton check [flags] URL           does this service pass the trace headers on?
+//	tracebaton check [flags] URL           does this service relay the trace headers?
 //	tracebaton explain [header...]         what do these headers say?
 //	tracebaton audit [flags] URL|FILE ...  which service loses the traces that are stored?
 //	tracebaton version                     which version is this?
@@ -36,7 +36,7 @@ var commands = []struct {
 	name, about string
 	run         func(ctx context.Context, args []string, e env) int
 }{
-	{"check", "call a running service, stand in for its upstream, and say which trace headers it passes on", runCheck},
+	{"check", "call a running service, stand in for its upstream, and say which trace headers it relays", runCheck},
 	{"explain", "read headers and say what they mean", func(_ context.Context, args []string, e env) int { return runExplain(args, e) }},
 	{"audit", "read stored traces and name the service that loses them", runAudit},
 	{"version", "say which version this is", runVersion},
