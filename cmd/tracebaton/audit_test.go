@@ -156,7 +156,7 @@ func TestAuditSaysWhoSpeaksWhichFormat(t *testing.T) {
 	assert.Contains(t, r.Problems[0].Text, "speaks W3C, its sidecars B3")
 
 	stdout, _, _ = audited(t, nil, "-format", "github", formatsRecorded)
-	assert.Contains(t, stdout, "::warning title=front.default speaks W3C%2C its sidecars B3::speaks W3C, its sidecars B3. Of its")
+	assert.Contains(t, stdout, "::warning title=front.default speaks W3C%2C its sidecars B3::speaks W3C, its sidecars B3. 60 of its")
 }
 
 func TestAuditWritesATable(t *testing.T) {
@@ -253,7 +253,7 @@ func TestAuditExitStatus(t *testing.T) {
 		says        string
 	}{
 		{"nothing is lost", "", []string{whole}, statusWhole, ""},
-		{"no source", "", nil, statusUnknown, "is missing"},
+		{"no source", "", nil, statusUnknown, "nothing to read"},
 		{"no such file", "", []string{"nowhere.json"}, statusUnknown, "nowhere.json: no such file"},
 		{"one of two files", "", []string{"nowhere.json", whole}, statusWhole, "nowhere.json: no such file"},
 		{"a directory", "", []string{"."}, statusUnknown, "is a directory"},

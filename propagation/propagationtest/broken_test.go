@@ -107,7 +107,7 @@ func TestABrokenServiceFailsWithTheMessageThatNamesItsFault(t *testing.T) {
 	}{
 		"forgets one header": {
 			loop(func(out, in http.Header) { all(out, in); out.Del("x-b3-spanid") }),
-			"headers of all families arrive together: x-b3-spanid was lost from x-b3-*, of which the rest arrived",
+			"headers of all families arrive together: x-b3-spanid was lost from x-b3-*, and the rest arrived",
 			false,
 		},
 		"mixes values between requests": {
@@ -507,7 +507,7 @@ func TestAServiceThatHangsIsGivenUp(t *testing.T) {
 		message string
 	}{
 		"from the first request on":  {loop(func(_, _ http.Header) { select {} }), "cannot test the service: the service did not answer GET /: "},
-		"from the second request on": {once(), "propagationtest: the service answers no more: what comes after was not tested"},
+		"from the second request on": {once(), "propagationtest: the service stopped answering: the cases that follow were not tested"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
