@@ -1,7 +1,6 @@
 package istio_test
 
 import (
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -263,21 +262,6 @@ func TestRouting(t *testing.T) {
 		})
 		require.Contains(t, walk(t, "kubectl logs -l app=flaskapp,version=v1 --tail=3"), "/fetch_with_trace")
 	})
-}
-
-// Section 10 and 19: the audit of what is stored names the service.
-func TestAudit(t *testing.T) {
-	restore(t)
-	fetch(t, "http://flaskapp/fetch?url="+fresh(), "-n 60")
-	fetch(t, "http://flaskapp/fetch_with_trace?url="+fresh(), "-n 60")
-	mark(t)
-	cmd := exec.Command("go", "run", ".", "audit", "-since", "15m", jaegers(t).URL)
-	cmd.Dir = root + "/cmd/tracebaton"
-	out, err := cmd.CombinedOutput()
-	require.Error(t, err, "a service drops the trace")
-	require.Regexp(t, `(?m)^flaskapp\.tracebaton +GET /fetch +\d+ to httpbin +drops the trace`, string(out))
-	require.NotContains(t, string(out), "/fetch_with_trace")
-	require.Contains(t, string(out), "1 service loses the trace")
 }
 
 func eventually(t *testing.T, condition func(c *assert.CollectT)) {

@@ -87,7 +87,6 @@ func (c *container) start() error {
 	c.cmd = exec.Command(argv[0], argv[1:]...) // #nosec G204 -- the pod's own
 	c.cmd.Env, c.cmd.Dir = c.env, c.root
 	c.cmd.Stdout, c.cmd.Stderr = out, out
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := c.cmd.Start(); err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -135,7 +134,6 @@ func (w *worker) daemon(path string, args ...string) error {
 	defer func() { _ = out.Close() }()
 	cmd := exec.Command(path, args...) // #nosec G204 -- the mesh's own
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		return err
 	}

@@ -1,0 +1,24 @@
+package istio_test
+
+import (
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What is stored of the mesh's own traces names the service that loses them.
+func TestAudit(t *testing.T) {
+	restore(t)
+	fetch(t, "http://flaskapp/fetch?url="+fresh(), "-n 60")
+	fetch(t, "http://flaskapp/fetch_with_trace?url="+fresh(), "-n 60")
+	mark(t)
+	cmd := exec.Command("go", "run", ".", "audit", "-since", "15m", jaegers(t).URL)
+	cmd.Dir = filepath.Join(root, "cmd", "tracebaton")
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err, "a service drops the trace")
+	require.Regexp(t, `(?m)^flaskapp\.trace\S+ +GET /fetch +\S+ to httpbin +drops the trace`, string(out))
+	require.NotContains(t, string(out), "/fetch_with_trace")
+	require.Contains(t, string(out), "1 service loses the trace")
+}
