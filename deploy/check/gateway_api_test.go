@@ -59,6 +59,13 @@ func TestRoutesOfTheGatewayAPI(t *testing.T) {
 			require.Equal(t, tt.want, c.routes(t, c.proxy(t, "sleep-v1-0"), "flaskapp"))
 		})
 	}
+	t.Run("an HTTPRoute counts where there is a VirtualService, too, and nobody says so", func(t *testing.T) {
+		before := build(t, "../istio")
+		objs := slices.Concat(apply(t, build(t, "../gateway-api"), "../gateway-api/route-weights.yaml"), before.of("VirtualService"), before.of("DestinationRule"))
+		require.Empty(t, findings(t, objs))
+		c := control(t, objs)
+		require.Equal(t, []string{"/ 50% " + v1 + " 50% " + v2}, c.routes(t, c.proxy(t, "sleep-v1-0"), "flaskapp"))
+	})
 	t.Run("from outside two paths are reached", func(t *testing.T) {
 		c, gateway := reachedFromOutside(t)
 		require.Equal(t, []string{"=/env/version " + v2 + " without end-user", "=/ " + v2 + " without end-user"},
