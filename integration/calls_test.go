@@ -111,6 +111,12 @@ func TestCalls(t *testing.T) {
 					for name := range <-arrived {
 						require.NotRegexp(t, `(?i)^(x-b3-.*|trace.*|x-request-id)$`, name)
 					}
+					traces := map[string]string{}
+					for _, s := range p.spans(t) {
+						traces[s.Kind] = s.Trace
+					}
+					require.Equal(t, symbols["T"], traces["client"], "its own span is in the caller's trace all the same")
+					require.NotEqual(t, symbols["T"], traces["server"])
 				})
 
 				t.Run("without context propagation each span is a trace, and the request ID travels", func(t *testing.T) {

@@ -82,6 +82,23 @@ func TestEverySidecarTracesToJaeger(t *testing.T) {
 	}
 }
 
+// What docs/istio.md tells those who call by the gateway's name.
+func TestCallsByTheGatewaysNameCanStayInside(t *testing.T) {
+	objs := apply(t, build(t, "../istio"), "../istio/gateway.yaml")
+	sleeps := func() []string {
+		c := control(t, objs)
+		return c.routes(t, c.proxy(t, "sleep-v1-0"), "flaskapp.localhost")
+	}
+	require.Empty(t, sleeps(), "the call leaves, and comes back through the gateway")
+	for _, o := range objs.of("VirtualService") {
+		if o.GetName() == "flaskapp-outside" {
+			require.NoError(t, unstructured.SetNestedStringSlice(o.Object, []string{"flaskapp", "mesh"}, "spec", "gateways"))
+		}
+	}
+	const v2 = "outbound|80|v2|flaskapp.tracebaton.svc.cluster.local"
+	require.Equal(t, []string{"=/ " + v2 + " without end-user", "=/env/version " + v2 + " without end-user"}, sleeps())
+}
+
 func TestGatewaysDropTraceHeadersBeforeTheyReadThem(t *testing.T) {
 	for _, tt := range []struct {
 		name, namespace string
