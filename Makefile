@@ -1,6 +1,11 @@
-.PHONY: help demo mesh-demo test lint fuzz bench servers jaeger jaeger-build envoy integration nightly deploy-check
+.PHONY: help demo mesh-demo test lint fuzz bench servers jaeger jaeger-build envoy integration nightly deploy-check mesh-tools mesh-up mesh-down
 
 envoys = $(patsubst integration/envoy/versions/%.txt,integration/envoy/bin/%,$(sort $(wildcard integration/envoy/versions/*.txt)))
+
+istio = istio.io/istio/pilot/cmd/pilot-agent istio.io/istio/pilot/cmd/pilot-discovery istio.io/istio/istioctl/cmd/istioctl \
+	k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kube-controller-manager k8s.io/kubernetes/cmd/kubectl
+
+sudo = $(if $(filter-out 0,$(shell id -u)),sudo)
 
 ## This list
 help:
@@ -13,6 +18,21 @@ demo:
 ## The same behind Envoy, which makes the spans, and with a Jaeger server: make mesh-demo FORMAT=w3c
 mesh-demo: jaeger-build $(if $(ENVOY)$(shell command -v envoy),,$(lastword $(envoys)))
 	cd integration && GOWORK=off go run ./cmd/meshdemo -format $(or $(FORMAT),b3)
+
+## What a real Istio mesh on this machine is made of: minutes the first time
+mesh-tools: jaeger-build $(if $(ENVOY),,$(lastword $(envoys)))
+	cd deploy/check && GOWORK=off go build -ldflags='-s -w -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36 -X k8s.io/component-base/version.gitVersion=v1.36.1' -o ../../integration/istio/bin/ $(istio)
+	cd deploy/check && install -m 644 "$$(GOWORK=off go list -m -f '{{.Dir}}' istio.io/istio)/tools/packaging/common/envoy_bootstrap.json" ../../integration/istio/bin/
+	cd examples && GOWORK=off CGO_ENABLED=0 go build -o ../integration/bin/ ./flaskapp ./httpbin ./sleep
+	cd integration && GOWORK=off go build -o bin/ ./cmd/mesh
+
+## A real Istio mesh out of plain processes, on Linux and as root
+mesh-up: mesh-tools
+	$(sudo) integration/bin/mesh up
+
+## The end of it
+mesh-down:
+	$(sudo) integration/bin/mesh down
 
 ## The tests of the library, the commands and the examples
 test:

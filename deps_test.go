@@ -81,6 +81,7 @@ func TestAForbiddenImportIsToldFromAnother(t *testing.T) {
 	}{
 		{"propagation", "middleware", true},
 		{"propagation", "internal/wire", true},
+		{"middleware", "internal/paper", true},
 		{"internal/hop", "propagation", true},
 		{"internal/hop", "propagation/propagationtest", true},
 		{"middleware", "propagation", false},

@@ -2,8 +2,11 @@ package integration_test
 
 import (
 	"net/http"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -18,6 +21,7 @@ type demo struct {
 	ui       string   // address
 	traces   []string // in the order in which it tells of them
 	flaskapp string   // address of an instance
+	commands []string // that it prints
 }
 
 func startDemo(t *testing.T) demo {
@@ -35,7 +39,42 @@ func startDemo(t *testing.T) demo {
 	m := regexp.MustCompile(`flaskapp v1  (http://\S+)`).FindStringSubmatch(p.Output())
 	require.NotNil(t, m)
 	d.flaskapp = m[1]
+	d.commands = commands(p)
 	return d
+}
+
+// commands are those that a demo has printed, for another terminal.
+func commands(p *process.Process) []string {
+	var found []string
+	for _, m := range regexp.MustCompile(`(?m)^  (?:\$|more) +(.*)$`).FindAllStringSubmatch(p.Output(), -1) {
+		found = append(found, m[1])
+	}
+	return found
+}
+
+// paste runs a command that was copied from what a demo prints.
+func paste(t *testing.T, command string) (printed string, err error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", command) // #nosec G204 -- what is under test
+	cmd.Dir = process.Root(t)
+	cmd.Env = append(os.Environ(), "GOWORK=")
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func TestEachCommandOfTheDemoRunsInAnotherTerminal(t *testing.T) {
+	d := startDemo(t)
+	answers := []string{`"X-B3-Traceid"`, `"X-B3-Traceid"`, "v1\n", "v2\n", `"origin"`, "flaskapp  GET /fetch ", `"origin"`}
+	require.Len(t, d.commands, len(answers), d.commands)
+	for i, command := range d.commands {
+		printed, err := paste(t, command)
+		if strings.Contains(command, "audit") {
+			require.ErrorContains(t, err, "exit status 1", "audit has found something")
+		} else {
+			require.NoError(t, err, "%s\n%s", command, printed)
+		}
+		require.Contains(t, printed, answers[i], command)
+	}
 }
 
 func TestDemoShowsItsTracesInTheJaegerUI(t *testing.T) {

@@ -32,6 +32,14 @@ func TestMeshDemo(t *testing.T) {
 			require.Equal(t, want, "\n"+trace.Tree())
 		}
 
+		printed := commands(p)
+		require.Len(t, printed, 6, printed)
+		for _, command := range printed {
+			out, err := paste(t, command)
+			require.NoError(t, err, "%s\n%s", command, out)
+			require.NotContains(t, out, "spans do not get through", command)
+		}
+
 		p.Signal(t, os.Interrupt)
 		require.NoError(t, p.Wait(t))
 		for _, m := range regexp.MustCompile(`(?m)(?:-in|-out|Jaeger UI) +(http://\S+)$`).FindAllStringSubmatch(p.Output(), -1) {
@@ -44,6 +52,7 @@ func TestMeshDemo(t *testing.T) {
 			p := process.Start(t, env, filepath.Join(bin, "meshdemo"), "-once", "-format", format)
 			require.NoError(t, p.Wait(t), p.Output())
 			require.Contains(t, p.Output(), "traceparent")
+			require.Empty(t, commands(p), "for what is gone")
 		})
 	}
 }

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Destination reports whether an outgoing request goes to where the headers
-// may go, for [Transport]'s Match. It judges by the request's URL or by
-// anything else, and must not change the request. It is asked for every hop of
-// a redirect.
+// Destination reports whether an outgoing request may carry the headers. It is the
+// type of [Transport]'s Match. It may judge by the request's URL or by anything
+// else, and must not change the request. Transport calls it for every hop of a
+// redirect.
 type Destination func(out *http.Request) bool
 
 // Internal returns a Destination for hosts that only the cluster can mean:
@@ -23,10 +23,10 @@ type Destination func(out *http.Request) bool
 //   - an address in 100.64.0.0/10 (RFC 6598), which the Internet does not route
 //     and several clouds give to pods.
 //
-// A short name with a namespace (reviews.prod) looks like one of the
-// Internet's, and so does a name of the company's own domain: name these with
-// [Hosts]. Link-local addresses, where clouds serve their metadata, are not
-// internal. The name is judged as it is written and not resolved.
+// A short name with a namespace (reviews.prod) looks like a name of the Internet,
+// and so does one of the company's own domain: name these with [Hosts]. Link-local
+// addresses, where clouds serve their metadata, are not internal. Internal judges
+// a name as it is written, and does not resolve it.
 func Internal() Destination { return internal }
 
 func internal(out *http.Request) bool {
@@ -61,18 +61,18 @@ var sharedAddresses = netip.MustParsePrefix("100.64.0.0/10")
 // name (api.example.com), all names below one (*.example.com, at any depth), an
 // address (10.1.2.3), or a range of addresses (10.0.0.0/8). Ports and case do
 // not matter, nor does a dot at the end. Names are not resolved: a range
-// matches only hosts written as an address. A name in another alphabet is
-// written as it is in DNS (xn--…). Hosts() matches nothing.
+// matches only hosts written as an address. Write a name in another alphabet as it
+// is in DNS (xn--…). Hosts() matches nothing.
 //
 //	&middleware.Transport{Match: middleware.Hosts("reviews.prod", "*.corp.example.com")}
 //
-// To match these and others too, write the function:
+// To match internal hosts and others, write a function:
 //
 //	internal, corp := middleware.Internal(), middleware.Hosts("*.corp.example.com")
 //	match := func(out *http.Request) bool { return internal(out) || corp(out) }
 //
-// Hosts panics, so that it shows when the program starts, if a pattern is none
-// of these.
+// Hosts panics, so that it shows when the program starts, if a pattern has none of
+// these forms.
 func Hosts(patterns ...string) Destination {
 	names := make(map[string]bool)
 	var domains []string

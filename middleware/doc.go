@@ -10,11 +10,10 @@
 //	})
 //	http.ListenAndServe(":8080", middleware.Relay(propagation.Istio())(mux))
 //
-// The request's context is what joins the two: a call made with another one,
-// such as that of [http.Get], is an ordinary call.
+// The request's context joins the two: a call made with another context, as
+// [http.Get] makes it, is an ordinary call.
 //
-// The middleware has the form that chi, gorilla/mux, alice and most others
-// take. For frameworks with a form of their own, Relay is made of
-// [propagation.Families.Incoming], and Transport of
-// [propagation.Headers.Outgoing].
+// The middleware has the form that chi, gorilla/mux, alice and most others take.
+// In frameworks with a form of their own, use [propagation.Families.Incoming] in
+// place of Relay, and [propagation.Headers.Outgoing] in place of Transport.
 package middleware

@@ -11,21 +11,20 @@ import (
 	"github.com/tracebaton/tracebaton/propagation"
 )
 
-// Peer reports whether the sender of an incoming request is believed, for
-// [Edge]. It is asked for every request, and must judge it by what its sender
-// cannot choose: the certificate in TLS that the server has verified, the
-// listener it came by, or RemoteAddr where no proxy, and so no sidecar, stands
-// in between. Headers such as X-Forwarded-For, and the Host, are the sender's
-// own.
+// Peer reports whether [Edge] believes the sender of an incoming request. Edge
+// calls it for every request. It must judge by what the sender cannot choose: the
+// TLS certificate that the server has verified, the listener that the request came
+// by, or RemoteAddr if no proxy, and so no sidecar, stands in between. The sender
+// chooses the Host and headers such as X-Forwarded-For.
 type Peer func(in *http.Request) bool
 
-// Peers returns a Peer that believes those whose RemoteAddr is one of the
-// addresses (10.1.2.3) or in one of the ranges (10.0.0.0/8). It is for a
-// listener that clients reach directly: behind a proxy, every request has the
-// proxy's address, and behind a sidecar a loopback one. Peers() believes nobody.
+// Peers returns a Peer that believes senders whose RemoteAddr is one of the
+// addresses (10.1.2.3) or in one of the ranges (10.0.0.0/8). Use it for a listener
+// that clients reach directly: behind a proxy, every request has the proxy's
+// address, and behind a sidecar a loopback address. Peers() believes nobody.
 //
-// Peers panics, so that it shows when the program starts, if a prefix is
-// neither.
+// Peers panics, so that it shows when the program starts, if a prefix is neither an
+// address nor a range.
 func Peers(prefixes ...string) Peer {
 	var ranges []netip.Prefix
 	for _, p := range prefixes {
@@ -49,23 +48,26 @@ func Peers(prefixes ...string) Peer {
 //	families := propagation.Istio().With(propagation.Custom("end-user"))
 //	h := middleware.Edge(families, fromMesh)(middleware.Relay(families)(mux))
 //
-// Edge drops the headers of f; those of every family of package propagation,
-// baggage included, whether f has it or not; what orders Envoy or a Jaeger
-// client to trace (x-envoy-force-trace, x-client-trace-id, jaeger-debug-id);
-// and what else is known of tracers: jaeger-baggage, uberctx-*,
-// ot-tracer-traceid, ot-tracer-spanid, ot-tracer-sampled, ot-baggage-*,
-// elastic-apm-traceparent. A name with underscores for hyphens, which CGI and
-// WSGI take for the same, is dropped too. Headers of other tracers that your
-// services know must be in f. It also drops what an outer [Relay] has put into
-// the context.
+// Edge drops:
 //
-// Put it outside everything that reads the headers: Relay, OpenTelemetry's
-// handlers, a reverse proxy. It sees the first request of a connection only where
-// it stands outside the h2c.NewHandler of golang.org/x/net; there it refuses
-// HTTP/2 to strangers.
+//   - the headers of f, and of every family of package propagation, baggage
+//     included;
+//   - headers that order Envoy or a Jaeger client to trace: x-envoy-force-trace,
+//     x-client-trace-id, jaeger-debug-id;
+//   - headers of other tracers: jaeger-baggage, uberctx-*, ot-tracer-traceid,
+//     ot-tracer-spanid, ot-tracer-sampled, ot-baggage-*, elastic-apm-traceparent;
+//   - the same names with underscores for hyphens, since CGI and WSGI take both for
+//     the same;
+//   - what an outer [Relay] has put into the context.
 //
-// Behind a gateway of Envoy's, drop the headers there: it makes a span of its
-// own before the service is asked.
+// If your services know headers of another tracer, these must be in f.
+//
+// Put Edge outside everything that reads the headers: Relay, OpenTelemetry's
+// handlers, a reverse proxy. Outside the h2c.NewHandler of golang.org/x/net, it
+// sees only the first request of a connection, and refuses HTTP/2 to strangers.
+//
+// Behind an Envoy gateway, Edge comes too late, since the gateway makes a span
+// before the service gets the request: drop the headers at the gateway.
 func Edge(f propagation.Families, accept Peer) func(http.Handler) http.Handler {
 	dropped := nameSet(f.Names())
 	drops := func(name string) bool {

@@ -14,22 +14,22 @@ import (
 // The ResponseWriter and the body pass through untouched. A request that
 // brings none of the headers passes through as it is, at no allocation.
 //
-// A request that brings some reaches the handler as a copy, which trailers reach
-// as well. The copy's pattern and multipart form are known outside once the
-// handler returns, unless the request's context is done by then. Its path values
-// are not.
+// A request that brings some reaches the handler as a copy, to which trailers are
+// added as well. When the handler returns, Relay copies the pattern and the
+// multipart form back, unless the request's context is done by then. It does not
+// copy back path values.
 //
-// Put Relay outside everything that makes calls or logs. Two Relays inside each
-// other add their families up.
+// Put Relay outside everything that makes calls or logs. If one Relay is inside
+// another, the families of both are kept.
 //
 //	r := chi.NewRouter()
 //	r.Use(middleware.Relay(propagation.Istio().With(propagation.Custom("end-user"))))
 //
-// Put Relay inside the deprecated h2c.NewHandler of golang.org/x/net, which
-// shows what is outside it the first request of a connection only. A Relay
-// outside it declines a client's offer to upgrade to HTTP/2, and writes to the
-// server's ErrorLog, once, when a client begins with HTTP/2. The Protocols of
-// [http.Server] need no such care.
+// Put Relay inside the deprecated h2c.NewHandler of golang.org/x/net: outside it,
+// Relay sees only the first request of a connection. There it declines a client's
+// offer to upgrade to HTTP/2, and writes to the server's ErrorLog, once, when a
+// client begins with HTTP/2. With the Protocols of [http.Server], Relay may stand
+// anywhere.
 func Relay(f propagation.Families) func(http.Handler) http.Handler {
 	var once sync.Once
 	return func(next http.Handler) http.Handler {

@@ -12,45 +12,45 @@ import (
 // context (see [propagation.FromContext]) to the request. The zero value adds
 // them to all requests and sends these with [http.DefaultTransport].
 //
-// Nothing is added of a family of which the request has any header already.
-// The caller's request is not changed, and is sent itself when there is
-// nothing to add. When a client follows a redirect, every hop is judged
+// If the request already has any header of a family, Transport adds none of that
+// family. It does not change the caller's request, and sends that itself if there
+// is nothing to add. When a client follows a redirect, Transport judges every hop
 // again.
 //
 //	client := &http.Client{Transport: &middleware.Transport{Match: middleware.Internal()}}
 //
-// A request that a server received and a [net/http/httputil.ReverseProxy]
-// forwards, which its RequestURI tells, has its headers already. Nothing is
-// added to it, so that what the proxy drops stays dropped; what must not travel
-// is deleted there. Empty values of trace headers are taken out: an Envoy reads an empty b3 or x-b3-sampled as "do not
-// trace". Tests that make requests for a client with [net/http/httptest.NewRequest]
-// must reset RequestURI, as for [http.Client].
+// A request that a [net/http/httputil.ReverseProxy] forwards has its headers
+// already; Transport knows it by its RequestURI. It adds nothing to such a
+// request, so that headers which the proxy deletes stay deleted: delete there
+// what must not travel. It removes empty trace headers, since an Envoy reads an
+// empty b3 or x-b3-sampled as "do not trace". Tests that make requests for a
+// client with [net/http/httptest.NewRequest] must reset RequestURI, as for
+// [http.Client].
 //
-// A Transport may be assigned to http.DefaultTransport, unless something in the
+// A Transport may be assigned to http.DefaultTransport, unless some code in the
 // program asserts that this is an *[http.Transport], as libraries do to clone it.
-// What wraps a Transport
-// without a Base may not: otelhttp.NewTransport(&middleware.Transport{})
-// assigned there calls itself until the stack overflows. Give it the Base
-// http.DefaultTransport had before.
+// A wrapper of a Transport without a Base may not be assigned there:
+// otelhttp.NewTransport(&middleware.Transport{}) would call itself until the
+// stack overflows. Give the Transport the previous http.DefaultTransport as Base.
 //
 // A Transport is safe for use by several goroutines as long as its fields are
 // not changed.
 type Transport struct {
-	// Base sends the requests. Nil is http.DefaultTransport; where a Transport
-	// without a Base was assigned to that, nil is what the program started with
-	// there, so give one that was tuned as the Base.
+	// Base sends the requests. Nil is http.DefaultTransport. If that is itself a
+	// Transport without a Base, nil is the http.DefaultTransport that the program
+	// started with: if you have tuned another, set it as the Base.
 	Base http.RoundTripper
 
-	// Match decides which requests get the headers. Nil is all of them, third
-	// parties and redirects to them included. Set it to Internal(), to
-	// Hosts(…) or to a function of your own where the headers must not leave
-	// the cluster.
+	// Match decides which requests get the headers. Nil is all requests,
+	// including those to third parties and redirects to them. If the headers
+	// must not leave the cluster, set it to Internal(), to Hosts(…) or to a
+	// function of your own.
 	//
-	// Where it says no, the request leaves without what came in: a header that
-	// has the values of the context's is taken out. Other values are the
-	// caller's, and stay, as x-b3-* of another span do, even where their trace ID
-	// is the one that came in. A forwarded request also leaves without all trace
-	// headers that the context does not carry.
+	// If Match reports false, Transport removes from the request the headers
+	// whose values are those that the context carries. Headers with other values
+	// are the caller's and stay, such as x-b3-* of another span, even if their
+	// trace ID is the one that came in. From a forwarded request, Transport also
+	// removes all trace headers that the context does not carry.
 	Match Destination
 }
 
@@ -71,7 +71,8 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // withdraw returns r, or a copy of it, without what came in: the headers that
 // have the values of h's and, in a forwarded request, all trace headers that h
-// does not carry, because a family that Extract or Only left out is copied too.
+// does not carry, because the proxy also copies a family that Extract or Only
+// dropped.
 func withdraw(r *http.Request, h propagation.Headers, forwarded bool) *http.Request {
 	out := r
 	cameIn := func(key string) bool {

@@ -117,12 +117,12 @@ func TestCheckTellsWhatIsLeftOutAndWhy(t *testing.T) {
 		"nor with good headers":                      {in: header("x-request-id: r", "b3: 0", "tracestate: a=1", "baggage: a=1", "grpc-trace-bin: AAE")},
 		"nor with empty ones, which are never sent":  {in: header("x-b3-sampled: ", "tracestate: ")},
 		"nor with what no family has":                {in: header("accept: \x00")},
-		"a control character":                        {in: header("x-b3-traceid: t\x01", "x-b3-spanid: s"), want: "B3 is left out: x-b3-traceid has a control character, which no HTTP client sends"},
-		"tracestate alone":                           {in: header("traceparent: p", "tracestate: \x01"), want: "tracestate is left out: tracestate has a control character, which no HTTP client sends"},
-		"too many bytes":                             {in: header("baggage: " + strings.Repeat("x", 8193)), want: "Baggage is left out: baggage brings the family to more than 8192 bytes"},
-		"too many lines":                             {in: header(strings.Split(strings.Repeat("\nbaggage: a=1", 65), "\n")[1:]...), want: "Baggage is left out: baggage brings the family to more than 64 lines"},
-		"what is no base64":                          {in: header("grpc-trace-bin: $$$"), want: "GRPCTraceBin is left out: grpc-trace-bin is not base64, for which a gRPC server refuses the call"},
-		"several families, each with its own reason": {in: header("x-request-id: \x7f", "b3: \x7f"), want: "RequestID is left out: x-request-id has a control character, which no HTTP client sends\nB3 is left out: b3 has a control character, which no HTTP client sends"},
+		"a control character":                        {in: header("x-b3-traceid: t\x01", "x-b3-spanid: s"), want: "B3 is dropped: x-b3-traceid has a control character, which no HTTP client sends"},
+		"tracestate alone":                           {in: header("traceparent: p", "tracestate: \x01"), want: "tracestate is dropped: tracestate has a control character, which no HTTP client sends"},
+		"too many bytes":                             {in: header("baggage: " + strings.Repeat("x", 8193)), want: "Baggage is dropped: baggage brings the family to more than 8192 bytes"},
+		"too many lines":                             {in: header(strings.Split(strings.Repeat("\nbaggage: a=1", 65), "\n")[1:]...), want: "Baggage is dropped: baggage brings the family to more than 64 lines"},
+		"what is no base64":                          {in: header("grpc-trace-bin: $$$"), want: "GRPCTraceBin is dropped: grpc-trace-bin is not base64, for which a gRPC server refuses the call"},
+		"several families, each with its own reason": {in: header("x-request-id: \x7f", "b3: \x7f"), want: "RequestID is dropped: x-request-id has a control character, which no HTTP client sends\nB3 is dropped: b3 has a control character, which no HTTP client sends"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := families.Check(row.in)
@@ -199,6 +199,13 @@ func TestAListTellsWhatItRelays(t *testing.T) {
 	assert.Empty(t, propagation.Of().Names())
 	families.Names()[0] = "changed"
 	assert.Equal(t, "x-request-id", families.Names()[0])
+}
+
+func TestAFamilyTellsItsName(t *testing.T) {
+	assert.Equal(t, "B3", fmt.Sprint(propagation.B3))
+	assert.Equal(t, "Custom(end-user)", fmt.Sprint(propagation.Custom("End-User")))
+	assert.Equal(t, "[RequestID W3C]", fmt.Sprint([]propagation.Family{propagation.RequestID, propagation.W3C}))
+	assert.Empty(t, fmt.Sprint(propagation.Family{}))
 }
 
 // FuzzCollect checks that what a snapshot yields reads back as the snapshot.

@@ -102,7 +102,7 @@ func ExampleFamilies_Collect() {
 func ExampleFamilies_Check() {
 	err := propagation.Istio().Check(http.Header{"X-Request-Id": {"5c1e3d0d"}, "X-B3-Traceid": {"463ac35c\x00"}})
 	fmt.Println(err)
-	// Output: B3 is left out: x-b3-traceid has a control character, which no HTTP client sends
+	// Output: B3 is dropped: x-b3-traceid has a control character, which no HTTP client sends
 }
 
 // A call that must not join the caller's trace keeps the request ID.

@@ -23,10 +23,10 @@ const (
 )
 
 // Families is a list of families that a service relays. It is immutable, and
-// safe for use by several goroutines. The order matters to the OpenTelemetry
-// propagator only (package otelprop), which believes the first family that
-// names a valid parent. The zero value is [Istio]. Two lists of the same families
-// are not equal by ==.
+// safe for use by several goroutines. The order matters only to the OpenTelemetry
+// propagator (package otelprop), which takes the parent from the first family that
+// names a valid one. The zero value is [Istio]. Two lists of the same families are
+// not equal by ==.
 type Families struct{ l *list }
 
 // list is what a Families comes down to. Its headers are known by their
@@ -56,8 +56,8 @@ var istio = newList([]Family{RequestID, B3, W3C, OTSpanContext})
 // what Istio's documentation asks applications to relay.
 func Istio() Families { return Families{istio} }
 
-// Of returns exactly these families. Of() relays nothing. A name that several
-// families have belongs to the first of them.
+// Of returns a list of exactly these families. Of() relays nothing. A name that
+// is in several families belongs to the first of them.
 func Of(families ...Family) Families { return Families{newList(families)} }
 
 // With returns the families of f and then these. A family that f has already
@@ -95,16 +95,15 @@ func (f Families) String() string {
 // make them; [Families.Collect] takes names in any case. Extract does not keep
 // or change h.
 //
-// Empty values are left out. A family is left out whole if net/http would
-// refuse to send one of its values, if they are more than 8,192 bytes together
-// (the values of a repeated header joined with commas), or if they are more
-// than 64 lines. When only tracestate is at fault, it is left out alone.
-// [Families.Check] tells which and why.
+// Extract drops empty values. It drops a whole family if net/http would refuse to
+// send one of its values, if they are more than 8,192 bytes together (the values
+// of a repeated header joined with commas), or if they are more than 64 lines. If
+// only tracestate is at fault, it drops that alone. [Families.Check] says what is
+// dropped and why.
 //
-// The snapshot shares the strings of h, which must not change. Those of
-// net/http never do; those of the adaptors between net/http and fasthttp do
-// once the request is answered, so that there h goes through
-// [Families.Collect], or the request through [Families.Incoming].
+// The snapshot shares the strings of h, which must not change. Those of net/http
+// never do. Those of the adaptors between net/http and fasthttp do once the
+// request is answered: use [Families.Collect] or [Families.Incoming] there.
 func (f Families) Extract(h http.Header) Headers {
 	var room [16]field // on the stack
 	return Headers{append([]field(nil), f.list().extract(room[:0], ofHeader(h), nil)...)}
@@ -113,7 +112,8 @@ func (f Families) Extract(h http.Header) Headers {
 // Collect returns a snapshot of those of the pairs of name and value that
 // belong to f: the headers of a message, of a job, of an event, or what
 // [Headers.All] yields. Names may be in any case. The values of a repeated name
-// keep their order. Values are copied, and left out as [Families.Extract] does.
+// keep their order. Collect copies the values, and drops what [Families.Extract]
+// drops.
 func (f Families) Collect(pairs iter.Seq2[string, string]) Headers {
 	l := f.list()
 	values := make(map[*header][]string)
@@ -140,19 +140,20 @@ func (f Families) Receive(ctx context.Context, get func(name string) []string) c
 }
 
 // Incoming returns the incoming request r with the snapshot of its headers in
-// its context, where [FromContext] finds it; or r itself, at no allocation,
-// when it brought none of them. It is what the Relay of package middleware is
-// made of, for routers and frameworks that take middleware of another form.
+// its context, where [FromContext] finds it; or r itself, at no allocation, if r
+// brought none of them. The Relay of package middleware is made of it. Use it in
+// routers and frameworks that take middleware of another form.
 //
 // Headers of other families that r's context carries already are kept. The
-// returned request is a shallow copy (see [http.Request.WithContext]). A pattern
-// or MultipartForm that a handler sets in the copy is not set in r, from which
-// net/http's server removes the files of a form. Trailers that the client did not
-// announce reach the copy only if r.Trailer is a map, which may be empty, before
-// Incoming is called. The Relay of package middleware does both.
+// returned request is a shallow copy (see [http.Request.WithContext]), and Relay
+// mends two things about it that Incoming does not. A pattern or MultipartForm
+// that a handler sets in the copy is not set in r, from which net/http's server
+// removes the files of a form. Trailers that the client did not announce reach
+// the copy only if r.Trailer is a map, which may be empty, before Incoming is
+// called.
 //
-// Values are copied where r does not come from net/http's server, whose strings
-// alone are known never to change.
+// Incoming copies the values unless r comes from net/http's server, since only
+// that server's strings are known never to change.
 func (f Families) Incoming(r *http.Request) *http.Request {
 	// A copy takes one allocation a value, and some 150 ns for six.
 	shared := r.Context().Value(http.ServerContextKey) == nil
@@ -162,9 +163,9 @@ func (f Families) Incoming(r *http.Request) *http.Request {
 	return r
 }
 
-// Check returns an error that says which families of h [Families.Extract] would
-// leave out, with the header that is at fault and the reason, or nil if it would
-// leave out none. Headers that are absent or empty are no fault.
+// Check returns an error that names the families of h that [Families.Extract]
+// would drop, each with the header at fault and the reason. It returns nil if
+// Extract would drop none. Absent and empty headers are no fault.
 func (f Families) Check(h http.Header) error {
 	var faults []error
 	f.list().extract(nil, ofHeader(h), func(err error) { faults = append(faults, err) })
@@ -245,7 +246,7 @@ func (l *list) extract(fields []field, get func(*header) []string, fault func(er
 				fields = fields[:start]
 			}
 			if fault != nil {
-				fault(fmt.Errorf("%s is left out: %s %s", out, h.lower, why))
+				fault(fmt.Errorf("%s is dropped: %s %s", out, h.lower, why))
 			}
 			break
 		}

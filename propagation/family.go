@@ -28,9 +28,9 @@ var (
 	// See https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers#x-request-id.
 	RequestID = newFamily("RequestID", "x-request-id")
 
-	// B3 is Zipkin's, what sidecars of Istio's zipkin provider speak: x-b3-traceid,
-	// x-b3-spanid, x-b3-parentspanid, x-b3-sampled, x-b3-flags, and the single
-	// header b3. See https://github.com/openzipkin/b3-propagation.
+	// B3 is what Zipkin and sidecars of Istio's zipkin provider speak:
+	// x-b3-traceid, x-b3-spanid, x-b3-parentspanid, x-b3-sampled, x-b3-flags, and
+	// the single header b3. See https://github.com/openzipkin/b3-propagation.
 	B3 = newFamily("B3", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags", "b3")
 
 	// W3C is traceparent and tracestate, what OpenTelemetry and sidecars of
@@ -62,7 +62,7 @@ var (
 	GoogleCloud = newFamily("GoogleCloud", "x-cloud-trace-context")
 
 	// GRPCTraceBin is grpc-trace-bin, OpenCensus's binary span context, in base64
-	// as HTTP carries it. What is not base64 is left out, because a gRPC peer
+	// as HTTP carries it. What is not base64 is dropped, because a gRPC peer
 	// refuses the whole call for it.
 	GRPCTraceBin = newFamily("GRPCTraceBin", "grpc-trace-bin")
 
@@ -85,9 +85,9 @@ var builtin = newList([]Family{
 //
 //	propagation.Istio().With(propagation.Custom("end-user"), propagation.Custom("x-tenant"))
 //
-// A custom header goes wherever the trace headers go. What must not leave the
-// cluster needs a client whose Match says so (see package middleware), and
-// credentials do not belong in one.
+// A custom header goes wherever the trace headers go. To keep it inside the
+// cluster, use a client with a Match (see package middleware). Do not put
+// credentials into one.
 //
 // Custom panics, so that it shows when the program starts, if a name (in any
 // case) is not a valid header name, belongs to another family of this package,
@@ -120,6 +120,15 @@ func newFamily(label string, names ...string) Family {
 		canonical[i] = textproto.CanonicalMIMEHeaderKey(name)
 	}
 	return Family{&family{label: label, names: canonical}}
+}
+
+// String returns the family's name, such as "B3" or "Custom(end-user)", and ""
+// for the zero value.
+func (f Family) String() string {
+	if f.family == nil {
+		return ""
+	}
+	return f.label
 }
 
 // private reports whether the values of the family's named header may say

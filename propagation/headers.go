@@ -21,9 +21,9 @@ type field struct {
 	value string
 }
 
-// Inject writes the headers to dst, every value of a repeated one in order.
-// Nothing is written of a family of which dst has any header already, even a
-// nil one: the caller's choice wins. dst must not be nil unless h carries
+// Inject writes the headers to dst, every value of a repeated one in order. If
+// dst already has any header of a family, even a nil one, Inject writes none of
+// that family: the caller's choice wins. dst must not be nil unless h carries
 // nothing. Changes to dst afterwards do not reach h.
 func (h Headers) Inject(dst http.Header) {
 	h = h.missing(dst)
@@ -31,15 +31,15 @@ func (h Headers) Inject(dst http.Header) {
 }
 
 // Outgoing returns a copy of the outgoing request r that carries the headers
-// as [Headers.Inject] writes them; or r itself, at no allocation, when there
-// is nothing to add. It never changes r, as a [http.RoundTripper] must not,
-// and shares all but the header map with it. It is what the Transport of
-// package middleware is made of, for clients that take another form:
+// as [Headers.Inject] writes them; or r itself, at no allocation, if there is
+// nothing to add. It never changes r, as a [http.RoundTripper] must not, and
+// shares all but the header map with it. The Transport of package middleware is
+// made of it. Use it with clients that take no RoundTripper:
 //
 //	res, err := client.Do(propagation.FromContext(ctx).Outgoing(req))
 //
 // A request that [http.Client] gets this way keeps the headers when it is
-// redirected, wherever that leads; the Transport judges every hop again.
+// redirected, wherever that leads. The Transport judges every hop again.
 func (h Headers) Outgoing(r *http.Request) *http.Request {
 	if h = h.missing(r.Header); len(h.fields) == 0 {
 		return r
@@ -75,9 +75,9 @@ func (h Headers) write(dst http.Header, room []string) {
 	}
 }
 
-// Missing returns h less the families of which a carrier has any header: what
-// may be added to the carrier, where the caller's choice wins. has is asked for
-// lower-case names, those of headers that h does not carry included.
+// Missing returns what may be added to a carrier: h without each family of which
+// the carrier already has any header. It calls has with lower-case names, also of
+// headers that h does not carry.
 func (h Headers) Missing(has func(name string) bool) Headers {
 	return h.without(func(h *header) bool { return has(h.lower) })
 }
@@ -110,9 +110,9 @@ func (h Headers) without(has func(*header) bool) Headers {
 	})
 }
 
-// Only returns those of the headers that belong to f. What is left out is not
-// added to calls made with a context that carries the result. A reverse proxy
-// copies it all the same: delete it there.
+// Only returns those of the headers that belong to f. A call made with a context
+// that carries the result gets no others. A reverse proxy copies the others all
+// the same: delete them there.
 //
 //	h := propagation.FromContext(ctx).Only(propagation.Of(propagation.RequestID))
 //	ctx = propagation.NewContext(ctx, h)
@@ -192,9 +192,8 @@ func (h Headers) All() iter.Seq2[string, string] {
 func (h Headers) String() string { return h.LogValue().String() }
 
 // LogValue returns the headers as a group, so that a log line can be joined
-// to its trace. Headers that may say something about the user are left out:
-// baggage, sw8-correlation, x-datadog-tags, and all of [Custom]. [Headers.Get]
-// has them.
+// to its trace. It omits headers that may say something about the user: baggage,
+// sw8-correlation, x-datadog-tags, and all of [Custom]. [Headers.Get] has them.
 //
 //	slog.InfoContext(ctx, "served", "trace", propagation.FromContext(ctx))
 func (h Headers) LogValue() slog.Value {

@@ -63,7 +63,7 @@ func (p *pkg) gin(self *program) {
 		return
 	}
 	for _, e := range engines {
-		p.report("gin", e, p.fallback(e), "the contexts of this gin engine hide their request's: %s, which finds no trace headers in it; "+
+		p.report("gin", e, p.fallback(e), "the contexts of this gin engine hide the context of the request: %s, which finds no trace headers in it; "+
 			"set ContextWithFallback, or pass c.Request.Context()%s", passed, p.latent(e.Pos()))
 	}
 }

@@ -1,12 +1,12 @@
 // Package relayvet finds the lines on which a Go program loses the trace of
 // the request that it serves.
 //
-// It judges what is sent, not how a request was made; it reports each call
-// once; and it is silent where a reader would shrug: in tests, command lines,
-// generated code, at start-up and shutdown, and for hosts that are constant
-// and public.
+// It reports a call that is sent without the request's context, and reports it
+// once. It judges the call that sends, not how its request was made. It does not
+// report calls in tests, command lines and generated code, at start-up and
+// shutdown, and to hosts that are constant and public.
 //
-// A comment silences a line, and needs a reason:
+// A comment with a reason silences a line:
 //
 //	resp, err := http.Get(u) //relayvet:ignore the licence server knows no traces
 package relayvet

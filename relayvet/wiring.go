@@ -191,7 +191,7 @@ func (p *pkg) circle(e ast.Expr) {
 			}
 			fixes = append(fixes, fix("Set Base to the transport so far", insert(lit.Lbrace+1, text)))
 		}
-		p.report("wiring", lit, fixes, "every call will end in itself: a nil Base is http.DefaultTransport, which is being set to what wraps this Transport; set Base")
+		p.report("wiring", lit, fixes, "every call will call itself: a nil Base is http.DefaultTransport, which is set here to a wrapper of this Transport; set Base")
 		return true
 	})
 }
@@ -224,7 +224,7 @@ func (p *pkg) composite(c *ast.CallExpr) {
 			edit.Pos = c.Args[i-1].End()
 		}
 		p.report("wiring", a, []analysis.SuggestedFix{fix("Leave it out", edit)},
-			"%s writes over what otelprop.Propagator relays: leave it out, as Propagator reads and writes its headers", types.ExprString(a))
+			"%s writes over what otelprop.Propagator relays: leave it out, since Propagator reads and writes the same headers", types.ExprString(a))
 	}
 }
 

@@ -20,7 +20,8 @@ import (
 
 var update = flag.Bool("update", false, "write docs/conformance.md anew")
 
-// everybody says, in the environment, that those are tested too who may fail.
+// everybody says, in the environment, that those peers are tested too that may
+// fail.
 const everybody = "CONFORMANCE_OF_EVERYBODY"
 
 const doc = "../../docs/conformance.md"
@@ -117,13 +118,13 @@ func plain(name string) string { return strings.ReplaceAll(name, "_", " ") }
 // table writes the results down.
 func table(results map[string]map[string]*result, cases []string) string {
 	var b strings.Builder
-	b.WriteString("\n| | | |\n|---|---|---|\n")
-	for i, p := range peers {
-		fmt.Fprintf(&b, "| **%c** | %s | %s |\n", 'A'+i, p.name, p.what)
+	b.WriteString("\n| column | what it is |\n|---|---|\n")
+	for _, p := range peers {
+		fmt.Fprintf(&b, "| %s | %s |\n", p.name, p.what)
 	}
-	b.WriteString("\n| | |")
-	for i := range peers {
-		fmt.Fprintf(&b, " %c |", 'A'+i)
+	b.WriteString("\n| | case |")
+	for _, p := range peers {
+		fmt.Fprintf(&b, " %s |", p.name)
 	}
 	b.WriteString("\n|--:|---|" + strings.Repeat(":-:|", len(peers)) + "\n")
 	signs := map[string]string{"PASS": "✓", "FAIL": "**✗**", "SKIP": "–"}
@@ -139,7 +140,7 @@ func table(results map[string]map[string]*result, cases []string) string {
 		b.WriteString("\n")
 	}
 	b.WriteString("\n## What fails\n\nThe numbers are those of the cases.\n")
-	for i, p := range peers {
+	for _, p := range peers {
 		where := make(map[string][]string)
 		var faults []string
 		for n, c := range cases {
@@ -160,7 +161,7 @@ func table(results map[string]map[string]*result, cases []string) string {
 		if len(faults) == 0 {
 			continue
 		}
-		fmt.Fprintf(&b, "\n**%c, %s**\n\n", 'A'+i, p.name)
+		fmt.Fprintf(&b, "\n**%s**\n\n", p.name)
 		for _, f := range faults {
 			fmt.Fprintf(&b, "- %s (%s)\n", f, strings.Join(where[f], ", "))
 		}

@@ -43,7 +43,7 @@ var (
 var peers = []peer{
 	{
 		name: "Relay and Transport", ours: true,
-		what: "`middleware.Relay` and `middleware.Transport` with `Match: middleware.Internal()`; promises Istio's families, and to keep them inside",
+		what: "`middleware.Relay` and `middleware.Transport` with `Match: middleware.Internal()`; promises Istio's families, and that they stay inside the cluster",
 		service: func() propagationtest.Service {
 			s := wrapped(propagation.Istio(), middleware.Relay(propagation.Istio()), func(base http.RoundTripper) http.RoundTripper {
 				return &middleware.Transport{Base: base, Match: middleware.Internal()}
@@ -58,12 +58,12 @@ var peers = []peer{
 		service: func() propagationtest.Service { return unsampled(propagation.Istio(), otelprop.Propagator{}) },
 	},
 	{
-		name: "Propagator, SDK drops", ours: true,
+		name: "Propagator, SDK drops spans", ours: true,
 		what:    "the same with an SDK that samples nothing",
 		service: func() propagationtest.Service { return dropped(propagation.Istio(), otelprop.Propagator{}) },
 	},
 	{
-		name: "Propagator, SDK", ours: true,
+		name: "Propagator, SDK samples", ours: true,
 		what:    "the same with an SDK that samples",
 		service: func() propagationtest.Service { return sampled(propagation.Istio(), otelprop.Propagator{}) },
 	},
@@ -73,12 +73,12 @@ var peers = []peer{
 		service: func() propagationtest.Service { return unsampled(onlyB3, multi) },
 	},
 	{
-		name:    "contrib b3, SDK drops",
+		name:    "contrib b3, SDK drops spans",
 		what:    "the same with an SDK that samples nothing",
 		service: func() propagationtest.Service { return dropped(onlyB3, multi) },
 	},
 	{
-		name:    "contrib b3, SDK",
+		name:    "contrib b3, SDK samples",
 		what:    "the same with an SDK that samples",
 		service: func() propagationtest.Service { return sampled(onlyB3, multi) },
 	},
@@ -88,12 +88,12 @@ var peers = []peer{
 		service: func() propagationtest.Service { return unsampled(onlyW3C, otelpropagation.TraceContext{}) },
 	},
 	{
-		name:    "TraceContext, SDK drops",
+		name:    "TraceContext, SDK drops spans",
 		what:    "the same with an SDK that samples nothing",
 		service: func() propagationtest.Service { return dropped(onlyW3C, otelpropagation.TraceContext{}) },
 	},
 	{
-		name:    "TraceContext, SDK",
+		name:    "TraceContext, SDK samples",
 		what:    "the same with an SDK that samples",
 		service: func() propagationtest.Service { return sampled(onlyW3C, otelpropagation.TraceContext{}) },
 	},

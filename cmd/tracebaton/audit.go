@@ -23,12 +23,11 @@ SYNOPSIS
 
 DESCRIPTION
     Audit reads spans and says which services lose the trace, on which route,
-    for calls to whom. It needs no access to the services: the sidecars' spans
-    know. At one proxy, by one clock, a call that begins a new trace while a
-    request is being served, or just after, was likely caused by that request.
-    Whether so many such calls can be chance is a question of statistics; audit
-    names a service only if of a thousand meshes at most one would get a false
-    name.
+    for calls to which service. It reads the sidecars' spans and needs no access
+    to the services. If, at one proxy and by one clock, a call begins a new
+    trace while a request is being served, or just after, that request has
+    likely caused the call. Audit counts such calls, and names a service only if
+    chance would bring about so many in less than one mesh of a thousand.
 
     URL is that of Jaeger's UI or of Zipkin. FILE is one of
 
@@ -48,7 +47,7 @@ OPTIONS
         How far to look back in the store of a URL. Default: 1h.
 
     -limit n
-        How many traces to read from a URL, about; the newest first. Default:
+        About how many traces to read from a URL, the newest first. Default:
         20000.
 
     -service name
@@ -64,8 +63,8 @@ OPTIONS
 
     -json
         The same as -format json: spans, traces, from, to, services (service,
-        verdict, callees) and problems (kind, service, count, text); of a
-        callee service, verdict, calls, begun, and, where the trace is dropped,
+        verdict, callees) and problems (kind, service, count, text). A callee
+        has service, verdict, calls, begun, and, where the trace is dropped,
         kind, confidence, routes and examples.
 
     -h
@@ -78,21 +77,21 @@ VERDICTS
                 of calls to others; too few to prove it for these
     cannot tell too few calls, or pods that are always busy
     begins      the calls are the service's own: a timer, a queue, a poller
-    passes      they go on in the trace of the request
+    passes      the calls go on in the trace of the request
     speaks      the service's own tracer and its sidecars do not read each
                 other's headers (W3C and B3, for instance)
-    origin      nothing came in
+    origin      no request came in: traces begin here
 
 EXIT STATUS
     0   no service is named
     1   a service drops the trace
     2   nothing could be read, or the command was not understood
 
-    What is unclear does not count. Ctrl-C ends the reading, and what is known
-    by then is written.
+    Unclear verdicts do not count. Ctrl-C ends the reading; audit then writes
+    what it knows.
 
 ENVIRONMENT
-    NO_COLOR    if not empty: no colour, which else there is on a terminal
+    NO_COLOR    if not empty: no colour on a terminal
     HTTP_PROXY, HTTPS_PROXY, NO_PROXY
                 the proxy to ask a URL through
 
@@ -101,7 +100,7 @@ EXAMPLES
 
         tracebaton audit -since 15m http://localhost:16686
 
-    What the Collector has written, all of it recorded:
+    Files that the Collector has written, with all requests recorded:
 
         zcat spans-*.jsonl.gz | tracebaton audit -sampling 100 -
 `
@@ -137,11 +136,11 @@ func runAudit(ctx context.Context, args []string, e env) int {
 	}
 	switch {
 	case fs.NArg() == 0:
-		return fail(e, fs, errors.New("what is to be read is missing: the URL of Jaeger or Zipkin, a file, or - for standard input"))
+		return fail(e, fs, errors.New("nothing to read: name the URL of Jaeger or Zipkin, a file, or - for standard input"))
 	case a.format != "text" && a.format != "json" && a.format != "github":
 		return fail(e, fs, fmt.Errorf("-format %q: write text, json or github", a.format))
 	case !(a.sampling >= 0 && a.sampling <= 100):
-		return fail(e, fs, fmt.Errorf("-sampling %v: write a number of percent, up to 100", a.sampling))
+		return fail(e, fs, fmt.Errorf("-sampling %v: write a percentage, up to 100", a.sampling))
 	case a.store.Since <= 0:
 		return fail(e, fs, fmt.Errorf("-since %v: write a duration such as 15m", a.store.Since))
 	case a.store.Limit <= 0:
@@ -155,7 +154,7 @@ func runAudit(ctx context.Context, args []string, e env) int {
 	a.stopped = true
 	if a.read == 0 {
 		if !failed {
-			_, _ = fmt.Fprintln(e.stderr, "tracebaton audit: there are no spans in it")
+			_, _ = fmt.Fprintln(e.stderr, "tracebaton audit: there are no spans")
 		}
 		return statusUnknown
 	}
@@ -218,7 +217,7 @@ func (a *auditor) readOne(ctx context.Context, source string) error {
 	}}
 	err := a.readFrom(ctx, source, r)
 	if r.Unreadable > 0 {
-		err = errors.Join(err, fmt.Errorf("left out %s spans without a service or with IDs that are no hex digits", thousands(r.Unreadable)))
+		err = errors.Join(err, fmt.Errorf("left out %s spans without a service or with IDs that are not in hex digits", thousands(r.Unreadable)))
 	}
 	if err != nil && source == "-" {
 		source = "standard input"

@@ -18,17 +18,17 @@ import (
 )
 
 const checkUsage = `NAME
-    tracebaton check - say whether a service passes trace headers on
+    tracebaton check - say whether a service relays trace headers
 
 SYNOPSIS
     tracebaton check [flags] URL
 
 DESCRIPTION
     check calls the URL of a service with trace headers that it makes up, and
-    is the upstream that the service calls in turn. It reads what it sent and
-    what arrives as the next service would: one that reads B3, one that reads
-    W3C, and so on. It says in which formats the trace goes on, what is wrong,
-    why that matters, and what to do.
+    stands in for the upstream that the service calls in turn. It reads what it
+    sent and what arrives as the next service would: one that reads B3, one that
+    reads W3C, and so on. It says in which formats the trace goes on, what is
+    wrong, why that matters, and what to do.
 
     {upstream} in the URL, in -d and in -H stands for the URL of the server that
     check starts:
@@ -49,24 +49,24 @@ DESCRIPTION
 
     The upstream speaks HTTP/1.1 and HTTP/2 in cleartext, and TLS with
     -upstream-tls. It answers {} as JSON, or what the call accepts; a call of
-    gRPC gets UNIMPLEMENTED. A service that cannot live with that stops early,
-    and check could not tell: -answer says what to answer.
+    gRPC gets UNIMPLEMENTED. A service that needs another answer stops early,
+    and check cannot tell: give that answer with -answer.
 
     check makes some twenty requests, among them one with all headers, one that
     is not sampled, low and high trace IDs, each format alone, decisions without
     IDs, and no trace headers at all. -v names them and shows what arrived.
 
-    It cannot see whether a span that was made on the way reaches a store, nor
-    what happens under load, with redirects, or after the response: package
+    check cannot see whether a span that was made on the way reaches a store,
+    nor what happens under load, with redirects, or after the response: package
     propagation/propagationtest tests that. docs/check.md has real services as
-    examples, and the mistakes that are made in each language.
+    examples, and the usual mistakes in each language.
 
 OPTIONS
     -families list
-        The families that must arrive, by name and separated by commas; all is
-        all of them. Headers of the others are sent too and shown, but no fault
-        is found with them. Default: request-id,b3,w3c. A service that speaks
-        one format is whole where the sidecars speak it as well:
+        The names of the families that must arrive, separated by commas, or all.
+        check sends and shows headers of the other families too, but finds no
+        fault with them. Default: request-id,b3,w3c. A service that speaks one
+        format is whole where the sidecars speak it as well:
         request-id,b3 for Istio's zipkin provider, request-id,w3c for its
         opentelemetry provider.
 
@@ -109,13 +109,13 @@ OPTIONS
         only this machine can reach.
 
     -upstream-url URL
-        The URL under which the service reaches the upstream, if that is not
-        http:// and the address, such as http://host.docker.internal:9000.
+        The URL by which the service reaches the upstream, such as
+        http://host.docker.internal:9000. Default: http:// and the address.
 
     -upstream-tls file
-        Speak TLS with a certificate made for this run, for the host of
-        -upstream-url, the address and localhost, and write the authority that
-        the service must trust into the file.
+        Speak TLS with a certificate made for this run, which is valid for the
+        host of -upstream-url, the address and localhost. Write the authority
+        that the service must trust into the file.
 
     -answer body
     -answer @file
@@ -123,7 +123,7 @@ OPTIONS
         What the upstream answers, to every call or to those of a path, in which
         * stands for anything: -answer '/details/*={"id":0}'. May be repeated.
         For a path that gRPC calls, the body is a message in protobuf's
-        encoding; an empty one is one of zero values.
+        encoding; an empty body is an empty message.
 
     -answer-status [/path=]code
     -answer-header [/path=]'name: value'
@@ -131,8 +131,8 @@ OPTIONS
         headers of the answers. May be repeated.
 
     -expect-calls n
-        How many calls the service makes for a request. With fewer, check could
-        not tell. Default: 1.
+        How many calls the service makes for a request. If there are fewer,
+        check cannot tell. Default: 1.
 
     -timeout duration
         Time for each request, such as 30s. Default: 10s.
@@ -174,8 +174,8 @@ VERDICTS
                 span of its own in the trace that was sent
     stale       as it was sent, while another format names a new span: right
                 behind a sidecar, which renews only the format that it speaks
-    left out    not there, and nobody misses it
-    added       not sent, and nobody minds it
+    left out    not there, and no reader needs it
+    added       not sent, and no reader is misled by it
     lost, changed, invented
                 not there; there with another value; there, and not sent
 
@@ -186,10 +186,10 @@ EXIT STATUS
         called, or less often than expected, time was up, or the command was not
         understood
 
-    go run makes 1 of every status but 0: build the command to tell them apart.
+    go run makes every status but 0 a 1: build the command to tell them apart.
 
 ENVIRONMENT
-    NO_COLOR    if not empty: no colour, which else there is on a terminal
+    NO_COLOR    if not empty: no colour on a terminal
     HTTP_PROXY, HTTPS_PROXY, NO_PROXY
                 the proxy to send the requests through
 

@@ -66,7 +66,7 @@ func TestAServiceThatFailsIsNeverSaidToBeWhole(t *testing.T) {
 	stdout, _, status := tracebaton(t, "", append(args, "-answer", "ok")...)
 	assert.Equal(t, statusUnknown, status, stdout)
 	assert.Contains(t, flat(stdout), "Could not tell: the service answered 500 Internal Server Error (500 Internal Server Error) after this call; calls that it makes later were not seen. "+
-		"If it cannot live with the upstream's answer, {} in JSON, say with -answer what it needs. So far, it relays x-request-id, B3 and W3C.")
+		"If it needs another answer than {} in JSON, give it with -answer. So far, it relays x-request-id, B3 and W3C.")
 	args = configured(t, productpage(true))
 	_, _, status = tracebaton(t, "", append(args, "-answer", `/reviews/*={"fail":true}`)...)
 	assert.Equal(t, statusUnknown, status)
@@ -75,6 +75,7 @@ func TestAServiceThatFailsIsNeverSaidToBeWhole(t *testing.T) {
 }
 
 func TestFewerCallsThanExpectedCannotBeTold(t *testing.T) {
+	t.Parallel()
 	args := configured(t, productpage(true))
 	stdout, _, status := tracebaton(t, "", append(args, "-expect-calls", "3")...)
 	assert.Equal(t, statusUnknown, status)

@@ -479,7 +479,7 @@ func TestAServiceThatKeepsAnswersIsNotSaidToBeOutOfReach(t *testing.T) {
 	defer s.Close()
 	stdout, _, status := tracebaton(t, "", "check", s.URL+"?url={upstream}")
 	assert.Equal(t, statusUnknown, status)
-	assert.Contains(t, flat(stdout), "Could not tell: with a trace that is not sampled: the service answered 200 OK and did not call its upstream; for the request before it did: if it keeps answers, let it not while it is checked")
+	assert.Contains(t, flat(stdout), "Could not tell: with a trace that is not sampled: the service answered 200 OK and did not call its upstream; it did for the request before: if it caches answers, turn that off while it is checked")
 }
 
 func TestMachinesGetAListOfProbesInAnyCase(t *testing.T) {
@@ -570,6 +570,7 @@ func TestACallForTheRequestBeforeIsNotTakenForOneOfThis(t *testing.T) {
 }
 
 func TestAServiceThatKeepsTheFirstHeadersMixesRequestsUp(t *testing.T) {
+	t.Parallel()
 	keep := func() func(out, in http.Header) {
 		var once sync.Once
 		var first http.Header

@@ -317,7 +317,7 @@ func (b *bench) mendAnswer(p *probe) string {
 		_, method, _ := strings.Cut(last.name, " ")
 		return fmt.Sprintf("The call is one of gRPC, which got UNIMPLEMENTED: -answer '%s=' answers it with an empty message, and -answer '%[1]s=@FILE' with one in protobuf's encoding", printable(method))
 	}
-	return "If it cannot live with the upstream's answer, {} in JSON, say with -answer what it needs"
+	return "If it needs another answer than {} in JSON, give it with -answer"
 }
 
 func (b *bench) request(ctx context.Context, p *probe) (*http.Request, error) {
@@ -411,9 +411,9 @@ func (b *bench) notCalled(p *probe, res *http.Response, body string) error {
 func (b *bench) reach(answer http.Header) string {
 	switch {
 	case cached(answer):
-		return "the answer came out of a cache: let it not keep answers while it is checked, or give the URL a part that no answer is kept for"
+		return "the answer came out of a cache: turn the cache off while the service is checked, or give the URL a part that makes it new"
 	case len(b.probes) > 1:
-		return "for the request before it did: if it keeps answers, let it not while it is checked"
+		return "it did for the request before: if it caches answers, turn that off while it is checked"
 	case !b.told("{upstream}", "{grpc-upstream}"):
 		return fmt.Sprintf("it must be set up to call %s for this request", b.url)
 	}

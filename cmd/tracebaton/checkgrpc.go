@@ -39,9 +39,9 @@ func (f checkFlags) understandGRPC() error {
 	case err != nil || u.Host == "":
 		return fmt.Errorf("%q is not of the form grpc://host:port/package.Service/Method", f.url)
 	case u.RawQuery != "" || u.Fragment != "":
-		return fmt.Errorf("%q has a query or a fragment, which gRPC has not; the message goes into -d, as JSON", f.url)
+		return fmt.Errorf("%q has a query or a fragment; gRPC has neither: the message goes into -d, as JSON", f.url)
 	case f.method != "":
-		return errors.New("-X is for HTTP: a call of gRPC has no other method than the one in the URL")
+		return errors.New("-X is for HTTP: the method of a gRPC call is in the URL")
 	case f.header.Get("Host") != "":
 		return errors.New("-H 'Host: …' is for HTTP")
 	}
@@ -105,11 +105,11 @@ func reflectMethod(ctx context.Context, conn *grpc.ClientConn, name string) (pro
 		if !slices.Contains(services, protoreflect.FullName(service)) {
 			return nil, fmt.Errorf("the server has no service %s; it has %s", printable(service), list(services))
 		}
-		return nil, fmt.Errorf("the server has the service %s, and does not say what it is made of: %w", printable(service), err)
+		return nil, fmt.Errorf("the server has the service %s, but does not describe it: %w", printable(service), err)
 	}
 	described, ok := descriptor.(protoreflect.ServiceDescriptor)
 	if !ok {
-		return nil, fmt.Errorf("%s is no service of the server", printable(service))
+		return nil, fmt.Errorf("%s is not a service of the server", printable(service))
 	}
 	if m := described.Methods().ByName(protoreflect.Name(method)); m != nil {
 		return m, nil
@@ -130,7 +130,7 @@ func reflectionError(target string, err error) error {
 	case codes.Unavailable:
 		return fmt.Errorf("the service does not answer at %s: %s; see that it listens there, and that grpc:// (without TLS) or grpcs:// (with) is right", target, status.Convert(err).Message())
 	case codes.DeadlineExceeded:
-		return fmt.Errorf("the service at %s did not answer the question what the method takes (server reflection) in time; -timeout gives it longer", target)
+		return fmt.Errorf("the service at %s did not say in time what the method takes (server reflection); -timeout gives it longer", target)
 	}
 	return fmt.Errorf("cannot learn from %s what the method takes (server reflection): %w", target, err)
 }
@@ -160,7 +160,7 @@ func (s *grpcService) message(body string) (*dynamicpb.Message, error) {
 		for i := range input.Fields().Len() {
 			fields = append(fields, input.Fields().Get(i).JSONName())
 		}
-		return nil, fmt.Errorf("-d is no %s in JSON, which %s takes: %w; its fields are %s", input.FullName(), s.method.FullName(), err, list(fields))
+		return nil, fmt.Errorf("-d is not the %s in JSON that %s takes: %w; its fields are %s", input.FullName(), s.method.FullName(), err, list(fields))
 	}
 	return m, nil
 }

@@ -193,7 +193,7 @@ func TestCheckSaysWhatIsWrongWithARequestOverGRPC(t *testing.T) {
 		says string
 	}{
 		"no upstream": {[]string{"grpc://127.0.0.1:1/a.B/C"}, "-d has no {upstream} and no {grpc-upstream}"},
-		"a query":     {[]string{"grpc://127.0.0.1:1/a.B/C?url={upstream}"}, "has a query or a fragment, which gRPC has not"},
+		"a query":     {[]string{"grpc://127.0.0.1:1/a.B/C?url={upstream}"}, "has a query or a fragment; gRPC has neither"},
 		"no host":     {[]string{"grpc:///a.B/C", "-d", toHTTP}, "is not of the form grpc://host:port/package.Service/Method"},
 		"a method":    {[]string{"grpc://127.0.0.1:1/a.B/C", "-d", toHTTP, "-X", "PUT"}, "-X is for HTTP"},
 		"a host":      {[]string{"grpc://127.0.0.1:1/a.B/C", "-d", toHTTP, "-H", "Host: a"}, "is for HTTP"},
@@ -208,6 +208,7 @@ func TestCheckSaysWhatIsWrongWithARequestOverGRPC(t *testing.T) {
 }
 
 func TestAServiceThatDoesNotAnswerOverGRPCIsGivenUp(t *testing.T) {
+	t.Parallel()
 	url := serveCaller(t, caller{with: func(ctx context.Context) context.Context {
 		<-ctx.Done()
 		return ctx
@@ -240,7 +241,7 @@ func TestAFieldThatIsRequiredIsNamed(t *testing.T) {
 	require.NoError(t, err)
 	s := &grpcService{method: file.Services().Get(0).Methods().Get(0)}
 	_, err = s.message(`{"url": "a"}`)
-	assert.ErrorContains(t, err, "-d is no old.Request in JSON, which old.Service.Get takes")
+	assert.ErrorContains(t, err, "-d is not the old.Request in JSON that old.Service.Get takes")
 	assert.ErrorContains(t, err, "required field old.Request.tenant not set; its fields are tenant, url")
 	_, err = s.message(`{"url": "a", "tenant": "b"}`)
 	assert.NoError(t, err)

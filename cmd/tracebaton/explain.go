@@ -25,9 +25,9 @@ SYNOPSIS
 
 DESCRIPTION
     Explain reads headers, from its arguments or else from standard input, and
-    says what those of them mean that are trace headers: the IDs, whether the
-    trace is sampled and who decides that, why Envoy traces the request, and
-    whether all of them name the same span.
+    says what the trace headers among them mean: the IDs, whether the trace is
+    sampled and what decides that, why Envoy traces the request, and whether
+    all of them name the same span.
 
     From standard input it takes what people have: what curl -v, HTTPie, wget
     -d, grpcurl and tcpdump -A print; what browsers copy, as cURL in any shell,
@@ -38,13 +38,12 @@ DESCRIPTION
     read.
 
     Each message (a request, its response, a line of a log, a JSON object) is
-    explained by itself, and once if it is there twice; what is no trace header
-    is left out. A line that has the name of a trace header and no value that
-    could be told is shown.
+    explained by itself, and only once if it is repeated; other headers are left
+    out. A line that names a trace header but has no value is shown.
 
     Headers are read strictly: IDs are hex digits in lower case, of 16 or 32
-    digits, and not all zeros. What tracers may repair, such as upper case, is
-    said to be wrong, because the next tracer may not.
+    digits, and not all zeros. Some tracers repair what others refuse, such as
+    upper case: explain says that it is wrong.
 
 ENVOY'S TRACE REASON
     Envoy keeps in x-request-id whether and why a request is traced, so that all
@@ -60,9 +59,10 @@ ENVOY'S TRACE REASON
 
 OPTIONS
     -envoy VERSION
-        The Envoy to speak of, such as 1.38 (default 1.40, the newest known).
-        What is said was tried with 1.38.3, 1.39.3 and 1.40.0. Istio's proxies
-        say theirs with: istio-proxy --version, or in the admin's /server_info.
+        The version of Envoy that explain describes, such as 1.38 (default 1.40,
+        the newest known). It was tested with 1.38.3, 1.39.3 and 1.40.0.
+        Istio's proxies print theirs with istio-proxy --version, and at
+        /server_info of the admin interface.
     -h
         Write this text.
 
@@ -72,7 +72,7 @@ EXIT STATUS
     2   there were no trace headers, or the command was not understood
 
 ENVIRONMENT
-    NO_COLOR    if not empty: no colour, which else there is on a terminal
+    NO_COLOR    if not empty: no colour on a terminal
 
 EXAMPLES
         tracebaton explain 'x-b3-sampled: 0' 'b3: 1'
@@ -113,7 +113,7 @@ func runExplain(args []string, e env) int {
 		if fs.NArg() > 0 {
 			return fail(e, fs, fmt.Errorf("%q is not of the form 'name: value'", shorten(l.text, 60)))
 		}
-		return fail(e, fs, fmt.Errorf("no trace header that can be read; line %d names %s, without a value that can be told: %s",
+		return fail(e, fs, fmt.Errorf("no trace header that can be read; line %d names %s, but has no value for it: %s",
 			l.number, l.name, printable(shorten(strings.TrimSpace(l.text), 60))))
 	}
 	x := &explanation{Buffer: new(bytes.Buffer), env: e, envoy: envoy, whole: true}
@@ -261,7 +261,7 @@ func parentOf(p wire.Context) string {
 	case p.Parent != "":
 		return ", whose own parent is " + p.Parent
 	case p.Format == wire.B3Multi || p.Format == wire.B3Single:
-		return ", of which no parent is named: it is the trace's first, or the caller left that out"
+		return ", without a parent: it is the trace's first, or the caller left its parent out"
 	}
 	return ""
 }
@@ -313,7 +313,7 @@ func (x *explanation) state(h http.Header, positions []wire.Context) {
 	_, baggageErr := wire.Baggage(h.Values("baggage"))
 	x.tracestate(h)
 	say("x-ot-span-context", "The context of Envoy's OpenTracing tracers, which only they can read.", nil)
-	say("baggage", "Data of the application's own, for every service on the way. It says nothing of the trace.", baggageErr)
+	say("baggage", "Data of the application's own, for every service on the way. It says nothing about the trace.", baggageErr)
 	say("x-datadog-origin", "Where Datadog's trace began. It belongs to x-datadog-trace-id.", nil)
 	say("x-datadog-tags", "Datadog's tags of the trace, the upper half of a 128-bit ID among them. They belong to x-datadog-trace-id.", of(wire.Datadog).StateErr)
 	say("sw8-correlation", "SkyWalking's baggage. It belongs to sw8.", of(wire.SkyWalking).StateErr)
@@ -338,7 +338,7 @@ func (x *explanation) tracestate(h http.Header) {
 	x.title("tracestate: " + strings.Join(lines, ", "))
 	members, err := wire.Tracestate(lines)
 	if len(members) == 0 && err == nil {
-		x.say("Empty, as Envoy's OpenTelemetry tracer writes it where none came in. No tracer takes it for anything.")
+		x.say("Empty, as Envoy's OpenTelemetry tracer writes it where none came in. Tracers ignore it.")
 		return
 	}
 	text := "What tracers keep for themselves, the latest first"
@@ -407,7 +407,7 @@ func (x *explanation) agreement(h http.Header, positions []wire.Context) {
 	}
 	for _, q := range decided[min(1, len(decided)):] {
 		if p := decided[0]; p.Decision.Sampled() != q.Decision.Sampled() {
-			x.disagree(fmt.Sprintf("%s says %s, and %s says %s: which of them holds depends on who reads it.", p.Format, p.Decision, q.Format, q.Decision))
+			x.disagree(fmt.Sprintf("%s says %s, and %s says %s: which of them holds depends on the reader.", p.Format, p.Decision, q.Format, q.Decision))
 		}
 	}
 	x.decides(h, decided)
@@ -419,7 +419,7 @@ func (x *explanation) unread(p *paste) {
 	if len(p.unread) > 0 {
 		x.title("Not read")
 		for _, l := range p.unread[:min(most, len(p.unread))] {
-			x.say(fmt.Sprintf("Line %d names %s, without a value that can be told:", l.number, l.name))
+			x.say(fmt.Sprintf("Line %d names %s, but has no value for it:", l.number, l.name))
 			fmt.Fprintln(x.Buffer, "        "+shorten(printable(shorten(strings.TrimSpace(l.text), width)), width-8))
 		}
 		if n := len(p.unread) - most; n > 0 {

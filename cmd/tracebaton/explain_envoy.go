@@ -24,7 +24,7 @@ var envoyVersions = regexp.MustCompile(`^v?1\.([0-9]{1,3})(?:\.[0-9]+)?$`)
 func (v *envoyVersion) Set(s string) error {
 	found := envoyVersions.FindStringSubmatch(s)
 	if found == nil {
-		return fmt.Errorf("%q is no version of Envoy, such as 1.38", s)
+		return fmt.Errorf("%q is not a version of Envoy, such as 1.38", s)
 	}
 	n, err := strconv.Atoi(found[1])
 	*v = envoyVersion(n)
@@ -44,7 +44,7 @@ func (v envoyVersion) renewsB3() bool { return v >= 40 }
 
 // reasons are what Envoy writes into a request ID.
 var reasons = map[byte]string{
-	'4': "no reason: no sidecar has sampled the request so far, or pack_trace_reason is off. One that does writes 9",
+	'4': "no reason: no sidecar has sampled the request so far, or pack_trace_reason is off. A sidecar that samples writes 9",
 	'9': "sampled: the mesh's random sampling picked the request",
 	'a': "forced by a service, with x-envoy-force-trace, which Envoy obeys only from addresses that internal_address_config names",
 	'b': "asked for by a client, with x-client-trace-id, which Envoy obeys from anybody",
@@ -64,7 +64,7 @@ func (x *explanation) requestID(h http.Header) {
 	reason, packed := wire.TraceReason(id)
 	switch {
 	case len(values) > 1:
-		x.wrong(fmt.Sprintf("There are %d of it. Envoy joins them with a comma, and writes its reason only into 36 characters: these are %d.", len(values), len(id)))
+		x.wrong(fmt.Sprintf("It is there %d times. Envoy joins them with a comma, and writes its reason only into 36 characters: these are %d.", len(values), len(id)))
 	case id == "":
 		x.wrong("Empty, which Envoy takes for none: the next sidecar puts a new ID in its place, and the logs and decisions before and after it cannot be joined.")
 		return
@@ -85,7 +85,7 @@ func (x *explanation) requestID(h http.Header) {
 	case eightDigits.MatchString(id):
 		x.say("Where it has to decide, Envoy samples by the first eight digits: sidecars with the same rate decide alike.")
 	default:
-		x.wrong("It does not begin with eight hex digits, by which Envoy samples: on its own account Envoy never traces this request, at any rate. Only trace headers that say sampled can make it (or use_request_id_for_trace_sampling set to false).")
+		x.wrong("It does not begin with eight hex digits. Envoy samples by these, so that it never traces this request on its own, whatever its rate is. It does if trace headers say sampled, or with use_request_id_for_trace_sampling set to false.")
 	}
 }
 
@@ -112,7 +112,7 @@ func (x *explanation) envoyReadsB3Multi(h http.Header, p wire.Context) {
 	ids := len(h.Values("b3")) > 0
 	switch sampled := h.Values("x-b3-sampled"); {
 	case ids:
-		x.item("Envoy", "does not look at x-b3-* where b3 is")
+		x.item("Envoy", "ignores x-b3-* where there is a b3")
 		return
 	case len(sampled) > 1:
 		x.item("Envoy", "takes the first x-b3-sampled")
@@ -218,6 +218,6 @@ func (x *explanation) decides(h http.Header, decided []wire.Context) {
 		}
 	}
 	if len(same) > 0 {
-		x.agree("The request ID says the same as " + hop.And(same) + " of whether the request is traced.")
+		x.agree("The request ID and " + hop.And(same) + " agree on whether the request is traced.")
 	}
 }

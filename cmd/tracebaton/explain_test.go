@@ -174,7 +174,7 @@ func TestAVersionOfEnvoyIsAskedForByItsNumber(t *testing.T) {
 	for _, version := range []string{"", "1", "2.0", "1.x", "istio-1.29", "1.38.3.4"} {
 		_, stderr, status := tracebaton(t, "", "explain", "-envoy", version, "b3: 0")
 		assert.Equal(t, statusUnknown, status, version)
-		assert.Contains(t, stderr, "no version of Envoy, such as 1.38", version)
+		assert.Contains(t, stderr, "not a version of Envoy, such as 1.38", version)
 	}
 }
 

@@ -1,10 +1,11 @@
 // Command tracebaton finds out why a trace is in pieces.
 //
-//	tracebaton check [flags] URL     does this service pass the trace headers on?
-//	tracebaton explain [header...]   what do these headers say?
-//	tracebaton version               which version is this?
+//	tracebaton check [flags] URL           does this service relay the trace headers?
+//	tracebaton explain [header...]         what do these headers say?
+//	tracebaton audit [flags] URL|FILE ...  which service loses the traces that are stored?
+//	tracebaton version                     which version is this?
 //
-// Each says with -h all that there is to know about it.
+// With -h, each describes itself in full.
 package main
 
 import (
@@ -35,9 +36,9 @@ var commands = []struct {
 	name, about string
 	run         func(ctx context.Context, args []string, e env) int
 }{
-	{"check", "call a service that runs, be its upstream, and say which trace headers it passes on", runCheck},
+	{"check", "call a running service, stand in for its upstream, and say which trace headers it relays", runCheck},
 	{"explain", "read headers and say what they mean", func(_ context.Context, args []string, e env) int { return runExplain(args, e) }},
-	{"audit", "read traces that are stored and name the service that loses them", runAudit},
+	{"audit", "read stored traces and name the service that loses them", runAudit},
 	{"version", "say which version this is", runVersion},
 }
 
@@ -45,7 +46,7 @@ var commands = []struct {
 const (
 	statusWhole   = 0
 	statusBroken  = 1
-	statusUnknown = 2 // could not tell, or was not asked rightly
+	statusUnknown = 2 // could not tell, or the command was not understood
 )
 
 // env is what the commands have of the world.

@@ -436,10 +436,10 @@ func TestANameWithoutAValueIsShown(t *testing.T) {
 	const list = "forward these: x-request-id, b3 and baggage\n"
 	_, stderr, status := tracebaton(t, "first\n"+list, "explain")
 	assert.Equal(t, statusUnknown, status)
-	assert.Contains(t, stderr, "no trace header that can be read; line 2 names x-request-id, without a value that can be told: forward these: x-request-id, b3 and baggage\n")
+	assert.Contains(t, stderr, "no trace header that can be read; line 2 names x-request-id, but has no value for it: forward these: x-request-id, b3 and baggage\n")
 	stdout, _, status := tracebaton(t, "b3: 0\n\n"+list, "explain")
 	assert.Equal(t, statusWhole, status)
-	assert.Contains(t, stdout, "\nNot read\n    Line 3 names x-request-id, without a value that can be told:\n        forward these")
+	assert.Contains(t, stdout, "\nNot read\n    Line 3 names x-request-id, but has no value for it:\n        forward these")
 	for _, quiet := range []string{"access-control-allow-headers: traceparent, b3", "my-traceparent: 1", "traceparents", "http://x/b3x", "trace_id", "requestid"} {
 		_, stderr, status := tracebaton(t, quiet, "explain")
 		assert.Equal(t, statusUnknown, status, quiet)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tracebaton/tracebaton/examples/internal/tracestore"
 	"github.com/tracebaton/tracebaton/internal/audit"
+	"github.com/tracebaton/tracebaton/internal/paper"
 )
 
 // The calls of a round, half of which break the trace, and the rounds after
@@ -24,7 +25,7 @@ const (
 // audits finds out who breaks the trace from what the store has, as tracebaton
 // audit does in a mesh.
 func (s *story) audits(ctx context.Context) error {
-	s.title("5  Who loses the trace, by the spans alone")
+	s.Title("5  Who loses the trace, by the spans alone")
 	const httpbin = "?url=http://httpbin:8000/headers"
 	var report audit.Report
 	calls := 0
@@ -56,17 +57,11 @@ func (s *story) audits(ctx context.Context) error {
 			break
 		}
 	}
-	s.command(fmt.Sprintf("tracebaton audit %s", s.auditable()))
-	s.line("")
-	return s.accuses(report, calls)
-}
-
-// auditable is what one would give to the command.
-func (s *story) auditable() string {
-	if s.ui == "" || s.once {
-		return "http://localhost:16686"
+	if s.ui != "" && !s.once {
+		s.Command("go run ./cmd/tracebaton audit " + s.ui)
+		s.Line("")
 	}
-	return s.ui
+	return s.accuses(report, calls)
 }
 
 // accuses prints the verdict, which is to be that /fetch of flaskapp loses the
@@ -84,8 +79,8 @@ func (s *story) accuses(report audit.Report, calls int) error {
 			return fmt.Errorf("audit was to name GET /fetch of flaskapp, not %+v", c.Routes)
 		}
 		r := c.Routes[0]
-		s.line("%s drops the trace on %s, to %s:", s.paint(colours["flaskapp"], "flaskapp"), r.Route, s.paint(colours["httpbin"], "httpbin"))
-		s.line("%d of %d calls begin a new one. /fetch_with_trace passes it on.", r.Begun, r.Calls)
+		s.Line("%s drops the trace on %s, to %s:", s.Paint(paper.ColourOf("flaskapp"), "flaskapp"), r.Route, s.Paint(paper.ColourOf("httpbin"), "httpbin"))
+		s.Line("%d of %d calls begin a new one. /fetch_with_trace passes it on.", r.Begun, r.Calls)
 		return nil
 	}
 	return fmt.Errorf("audit was to name flaskapp's calls to httpbin, not %+v", dropping[0].Callees)

@@ -4,7 +4,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -18,8 +17,6 @@ import (
 	"syscall"
 	"time"
 	_ "time/tzdata" // httpbin's answers may name any time zone
-
-	"golang.org/x/term"
 
 	"github.com/tracebaton/tracebaton/examples/internal/telemetry"
 	"github.com/tracebaton/tracebaton/examples/internal/tracestore"
@@ -156,7 +153,7 @@ func (d *demo) play(ctx context.Context, o options) (err error) {
 	log := slog.New(telemetry.Log(slog.NewTextHandler(d.stderr, &slog.HandlerOptions{Level: level})))
 
 	store := &tracestore.Store{}
-	s := &story{paper: newPaper(d.stdout, d.getenv), store: store, once: o.once, patience: d.patience}
+	s := &story{Paper: newPaper(d.stdout, d.getenv), store: store, once: o.once, patience: d.patience}
 	cfg := meshConfig{store: store, log: log, front: d.front}
 	if o.traces == "otlp" {
 		if s.collector, err = newCollector(ctx); err != nil {
@@ -240,17 +237,3 @@ func serveUI(ctx context.Context, addr string, h http.Handler) (*ui, error) {
 // stop ends the server. What the browser still waits for is not worth waiting
 // for.
 func (u *ui) stop() { _ = u.server.Close() }
-
-// newPaper returns what the story is written on.
-func newPaper(w io.Writer, getenv func(string) string) paper {
-	p := paper{w: w, width: narrow}
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return p
-	}
-	if width, _, err := term.GetSize(int(f.Fd())); err == nil {
-		p.width = min(max(width, narrow), wide)
-	}
-	p.colour = getenv("NO_COLOR") == "" && cmp.Or(getenv("TERM"), "dumb") != "dumb"
-	return p
-}

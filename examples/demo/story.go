@@ -17,16 +17,17 @@ import (
 	"github.com/tracebaton/tracebaton/examples/internal/sleep"
 	"github.com/tracebaton/tracebaton/examples/internal/telemetry"
 	"github.com/tracebaton/tracebaton/examples/internal/tracestore"
+	"github.com/tracebaton/tracebaton/internal/paper"
 )
 
 // story is what the demo tells. Each of its chapters is an error if what it
 // tells is not what happened.
 type story struct {
-	paper
+	paper.Paper
 	mesh      *mesh
 	store     *tracestore.Store
 	ui        string     // address of the Jaeger UI, or empty
-	once      bool       // nobody will look at the UI
+	once      bool       // it ends with the story: nobody can look at the UI or call
 	collector *collector // or nil
 	patience  time.Duration
 
@@ -55,23 +56,27 @@ func (s *story) tell(ctx context.Context) error {
 }
 
 func (s *story) prologue() {
-	s.line("")
-	s.line("sleep calls flaskapp, and flaskapp calls httpbin, as in the Istio walkthrough.")
-	s.line("")
-	s.line("%s  http://%s", s.paint(colours["httpbin"], "httpbin    "), s.mesh.hosts["httpbin:8000"].addrs[0])
+	s.Line("")
+	s.Line("sleep calls flaskapp, and flaskapp calls httpbin, as in the Istio walkthrough.")
+	s.Line("")
+	s.Line("%s  http://%s", s.Paint(paper.ColourOf("httpbin"), "httpbin    "), s.mesh.hosts["httpbin:8000"].addrs[0])
 	for i, addr := range s.mesh.hosts["flaskapp:80"].addrs {
-		s.line("%s  http://%s", s.paint(colours["flaskapp"], "flaskapp "+versions[i]), addr)
+		s.Line("%s  http://%s", s.Paint(paper.ColourOf("flaskapp"), "flaskapp "+versions[i]), addr)
 	}
 	switch {
 	case s.collector != nil:
-		s.line("traces       go to the collector")
+		s.Line("traces       go to the collector")
 	case !s.once:
-		s.line("Jaeger UI    %s", s.paint(bold, s.ui))
+		s.Line("Jaeger UI    %s", s.Paint(paper.Bold, s.ui))
+	}
+	if !s.once {
+		s.Line("")
+		s.Line("The commands are for another terminal, at the root of the repository.")
 	}
 }
 
 func (s *story) breaks(ctx context.Context) error {
-	s.title("1  A service that does not relay the trace headers")
+	s.Title("1  A service that does not relay the trace headers")
 	answer, err := s.call(ctx, "http://flaskapp/fetch?url=http://httpbin:8000/headers")
 	if err != nil {
 		return err
@@ -92,19 +97,19 @@ func (s *story) breaks(ctx context.Context) error {
 	if s.rest, err = s.await(ctx, telemetry.HeaderTraceID(seen.Get), "flaskapp GET", "  httpbin GET /headers"); err != nil {
 		return err
 	}
-	s.line("/fetch calls httpbin without the headers that it was called with. One request,")
-	s.line("two traces, and nothing that joins them:")
-	s.line("")
+	s.Line("/fetch calls httpbin without the headers that it was called with. One request,")
+	s.Line("two traces, and nothing that joins them:")
+	s.Line("")
 	s.waterfall(s.broken, s.rest)
-	s.line("")
+	s.Line("")
 	s.link(s.broken)
 	s.link(s.rest)
-	s.line("request ID  %s, of which httpbin saw nothing", answer.RequestID)
+	s.Line("request ID  %s, of which httpbin saw nothing", answer.RequestID)
 	return nil
 }
 
 func (s *story) holds(ctx context.Context) error {
-	s.title("2  The same call, with the headers relayed")
+	s.Title("2  The same call, with the headers relayed")
 	answer, err := s.call(ctx, "http://flaskapp/fetch_with_trace?url=http://httpbin:8000/headers")
 	if err != nil {
 		return err
@@ -124,17 +129,17 @@ func (s *story) holds(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.line("/fetch_with_trace hands them on. One request, one trace:")
-	s.line("")
+	s.Line("/fetch_with_trace hands them on. One request, one trace:")
+	s.Line("")
 	s.waterfall(s.whole)
-	s.line("")
+	s.Line("")
 	s.link(s.whole)
-	s.line("request ID  %s, which httpbin saw, too", answer.RequestID)
+	s.Line("request ID  %s, which httpbin saw, too", answer.RequestID)
 	return nil
 }
 
 func (s *story) turns(ctx context.Context) error {
-	s.title("3  Two versions of flaskapp, in turn")
+	s.Title("3  Two versions of flaskapp, in turn")
 	var before string
 	for i := range 2 * len(versions) {
 		const url = "http://flaskapp/env/version"
@@ -155,16 +160,15 @@ func (s *story) turns(ctx context.Context) error {
 			return fmt.Errorf("the answer is that of %s, the trace says %q", version, traced)
 		}
 		if i == 0 {
-			s.command("sleep fetch -body -n 4 " + url)
-			s.line("")
+			s.invite(url, s.mesh.hosts["flaskapp:80"].addrs...)
 		}
-		s.line("%s  in %s, trace %s", s.paint(colours["flaskapp"], version), milliseconds(answer.Took), answer.TraceID)
+		s.Line("%s  in %s, trace %s", s.Paint(paper.ColourOf("flaskapp"), version), paper.Milliseconds(answer.Took), answer.TraceID)
 	}
 	return nil
 }
 
 func (s *story) nests(ctx context.Context) error {
-	s.title("4  The walkthrough's URL in a URL in a URL")
+	s.Title("4  The walkthrough's URL in a URL in a URL")
 	const inner = "http://flaskapp/fetch_with_trace?url=http://httpbin:8000/ip"
 	answer, err := s.call(ctx, "http://flaskapp/fetch?url="+inner)
 	if err != nil {
@@ -184,10 +188,10 @@ func (s *story) nests(ctx context.Context) error {
 	if from, to := versionOf(second[0]), versionOf(second[1]); from == to {
 		return fmt.Errorf("flaskapp %s was to call the other flaskapp, and called itself", from)
 	}
-	s.line("It breaks at /fetch, and from there on /fetch_with_trace keeps it together:")
-	s.line("")
+	s.Line("It breaks at /fetch, and from there on /fetch_with_trace keeps it together:")
+	s.Line("")
 	s.waterfall(first, second)
-	s.line("")
+	s.Line("")
 	s.link(first)
 	s.link(second)
 	return nil
@@ -227,25 +231,39 @@ func (s *story) shows(ctx context.Context) error {
 }
 
 func (s *story) epilogue() {
-	s.title("All of it was as it should be.")
+	s.Title("All of it was as it should be.")
 	if s.once {
 		return
 	}
 	if s.ui != "" {
-		s.line("all traces         %s/search?service=sleep", s.ui)
-		s.line("/fetch's, compared %s/trace/%s...%s", s.ui, traceID(s.broken), traceID(s.rest))
-		s.line("who calls whom     %s/dependencies", s.ui)
+		s.Line("all traces         %s/search?service=sleep", s.ui)
+		s.Line("/fetch's, compared %s/trace/%s...%s", s.ui, traceID(s.broken), traceID(s.rest))
+		s.Line("who calls whom     %s/dependencies", s.ui)
 	}
-	s.line("more               curl 'http://%s/fetch_with_trace?url=http://httpbin:8000/anything'", s.mesh.hosts["flaskapp:80"].addrs[0])
-	s.line("")
-	s.line("Ctrl-C ends it.")
+	s.Line("more               curl 'http://%s/fetch_with_trace?url=http://httpbin:8000/anything'", s.mesh.hosts["flaskapp:80"].addrs[0])
+	s.Line("")
+	s.Line("Ctrl-C ends it.")
 }
 
 // call tells of a call and makes it.
 func (s *story) call(ctx context.Context, url string) (*sleep.Answer, error) {
-	s.command("sleep fetch '" + url + "'")
-	s.line("")
+	s.invite(url, s.mesh.hosts["flaskapp:80"].addrs[0])
 	return s.fetch(ctx, url)
+}
+
+// invite says which URL sleep calls or, while the demo waits for Ctrl-C, how to
+// have sleep fetch it in another terminal. There it needs an address, since only
+// the demo knows the name flaskapp. It makes no span, since the demo would not
+// get it.
+func (s *story) invite(url string, addrs ...string) {
+	defer s.Line("")
+	if s.once {
+		s.Line("sleep calls %s", url)
+		return
+	}
+	for _, addr := range addrs {
+		s.Command("OTEL_TRACES_EXPORTER=none go run ./examples/sleep fetch -body '" + strings.Replace(url, "flaskapp", addr, 1) + "'")
+	}
 }
 
 func (s *story) fetch(ctx context.Context, url string) (*sleep.Answer, error) {
@@ -292,10 +310,10 @@ func (s *story) awaitThat(ctx context.Context, is func([]sdktrace.ReadOnlySpan) 
 // link says where the trace is to be found.
 func (s *story) link(spans []sdktrace.ReadOnlySpan) {
 	if s.ui == "" || s.once {
-		s.line("trace       %s", traceID(spans))
+		s.Line("trace       %s", traceID(spans))
 		return
 	}
-	s.line("trace       %s/trace/%s", s.ui, traceID(spans))
+	s.Line("trace       %s/trace/%s", s.ui, traceID(spans))
 }
 
 // direct is the client for what is in this very process: no proxy that the

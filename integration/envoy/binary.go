@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -48,24 +49,35 @@ type Binary struct {
 	Version string // 1.40.0
 }
 
-// Need returns the Envoy that runs: the one that the environment variable ENVOY
-// names, else the newest that make envoy fetched, else the one on PATH. It skips
-// the test where there is none, and fails it in CI.
-func Need(t process.T) Binary {
-	t.Helper()
-	if path := os.Getenv("ENVOY"); path != "" {
-		b, err := open(path)
-		require.NoError(t, err, "ENVOY=%s", path)
-		return b
+// Find returns the Envoy that runs: the one at path, else the one that the
+// environment variable ENVOY names, else the newest that make envoy fetched into
+// the project at root, else the one on PATH.
+func Find(root, path string) (Binary, error) {
+	if path == "" {
+		path = os.Getenv("ENVOY")
 	}
-	versions := Versions()
-	path := fetched(t, versions[len(versions)-1])
-	if _, err := os.Stat(path); err != nil {
-		if path, err = exec.LookPath("envoy"); err != nil {
-			missing(t, "there is no Envoy: make envoy fetches it, ENVOY=/path/to/envoy names one, or put it on PATH")
+	if path == "" {
+		versions := Versions()
+		path = fetched(root, versions[len(versions)-1])
+		if _, err := os.Stat(path); err != nil {
+			if path, err = exec.LookPath("envoy"); err != nil {
+				return Binary{}, errMissing
+			}
 		}
 	}
-	b, err := open(path)
+	return open(path)
+}
+
+var errMissing = errors.New("there is no Envoy: make envoy fetches it, ENVOY=/path/to/envoy names one, or put it on PATH")
+
+// Need returns the Envoy that [Find] finds. It skips the test where there is
+// none, and fails it in CI.
+func Need(t process.T) Binary {
+	t.Helper()
+	b, err := Find(process.Root(t), "")
+	if errors.Is(err, errMissing) {
+		missing(t, err.Error())
+	}
 	require.NoError(t, err)
 	return b
 }
@@ -79,7 +91,7 @@ func NeedAll(t process.T) []Binary {
 	}
 	var all []Binary
 	for _, version := range Versions() {
-		path := fetched(t, version)
+		path := fetched(process.Root(t), version)
 		if _, err := os.Stat(path); err != nil {
 			missing(t, "there is no Envoy "+version+": make envoy fetches it")
 		}
@@ -100,10 +112,9 @@ func missing(t process.T, what string) {
 }
 
 // fetched is where make envoy puts the version.
-func fetched(t process.T, version string) string {
-	t.Helper()
+func fetched(root, version string) string {
 	minor := version[:strings.LastIndex(version, ".")]
-	return filepath.Join(process.Root(t), "integration", "envoy", "bin", minor, "envoy", "_bin", "envoy")
+	return filepath.Join(root, "integration", "envoy", "bin", minor, "envoy", "_bin", "envoy")
 }
 
 var versionLine = regexp.MustCompile(`version: [0-9a-f]+/(\d+\.\d+\.\d+)`)

@@ -42,6 +42,15 @@ func (s *Server) Find(service string) ([]Trace, error) {
 	return s.traces("/api/traces?" + url.Values{"service": {service}, "limit": {"1500"}}.Encode())
 }
 
+// FindTagged returns the traces with a span of the service that has the tag.
+func (s *Server) FindTagged(service, key, value string) ([]Trace, error) {
+	tags, err := json.Marshal(map[string]string{key: value})
+	if err != nil {
+		return nil, err
+	}
+	return s.traces("/api/traces?" + url.Values{"service": {service}, "tags": {string(tags)}, "limit": {"1500"}}.Encode())
+}
+
 // Trace returns the trace with the ID; ok is false where Jaeger has none.
 func (s *Server) Trace(id string) (trace Trace, ok bool, err error) {
 	traces, err := s.traces("/api/traces?" + url.Values{"traceID": {id}}.Encode())

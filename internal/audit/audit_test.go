@@ -536,7 +536,7 @@ func TestTwoFormats(t *testing.T) {
 			assert.Equal(t, "cart.shop", p.Service)
 			assert.Equal(t, 20, p.Count)
 			assert.Equal(t, tt.verdict, p.Verdict)
-			assert.Contains(t, p.Text, tt.verdict+". Of its sidecars' calls, 20 of 20 lie inside")
+			assert.Contains(t, p.Text, tt.verdict+". 20 of its sidecars' 20 calls lie inside")
 		})
 	}
 }

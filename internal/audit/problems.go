@@ -15,13 +15,13 @@ func (a *Auditor) problems() []Problem {
 		add(1, "no-proxy-spans", "", "there is no span of an outgoing call: neither sidecars nor services have recorded any")
 	}
 	if loss := a.loss(); loss > 0.01 {
-		add(t.lost, "missing-parent", "", "%.0f %% of the requests name a caller's span that is not stored: spans are lost, or sampled apart", 100*loss)
+		add(t.lost, "missing-parent", "", "%.0f %% of the requests name a caller's span that is not stored: spans are lost, or each sidecar samples by itself", 100*loss)
 	}
 	for _, s := range a.service {
 		// Far beyond what is lost elsewhere.
 		if others := t.child - s.child; s.lost >= 10 && others > 0 && 5*s.lost > s.child &&
 			atLeast(s.lost, s.child, 2*float64(t.lost-s.lost)/float64(others)+0.01) < 1e-6 {
-			add(s.lost, "sampling-split", s.name, "%d of %d requests name a caller's span that is not stored, many more than elsewhere: does the caller's sidecar decide apart whether to record?", s.lost, s.child)
+			add(s.lost, "sampling-split", s.name, "%d of %d requests name a caller's span that is not stored, many more than elsewhere: does the caller's sidecar decide by itself whether to record?", s.lost, s.child)
 		}
 	}
 	for _, s := range a.service {
@@ -30,7 +30,7 @@ func (a *Auditor) problems() []Problem {
 		}
 		d := &s.doubled
 		verdict := speaks(a.service[d.own].speaks(), s.speaks())
-		add(d.hits, "two-formats", s.name, "%s. Of its sidecars' calls, %d of %d lie inside a call of its own tracer, which is in another trace: neither reads what the other writes. Let the service speak what its sidecars do, too%s",
+		add(d.hits, "two-formats", s.name, "%s. %d of its sidecars' %d calls lie inside a call of its own tracer that belongs to another trace: neither reads what the other writes. Let the service speak its sidecars' format too%s",
 			verdict, d.hits, d.of, propagators[s.speaks()])
 		out[len(out)-1].Verdict = verdict
 	}

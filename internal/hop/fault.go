@@ -202,7 +202,7 @@ var advice = map[Kind]struct {
 	},
 	Repeated: {
 		rule:  "A header that names a place in a trace is there once.",
-		why:   "Readers take one of the lines, each another one, or none.",
+		why:   "Readers differ in which of the lines they take, and some take none.",
 		do:    "Set the header where it is written (set, not add), and let one part of the service write it: a tracer or a copy loop, not both.",
 		proxy: "The proxy adds the header to the one that it passes on: let it set the header, or leave it alone.",
 	},
@@ -218,7 +218,7 @@ var advice = map[Kind]struct {
 		do:   "Keep what belongs to a request in its context, and nowhere else: no global, no field of the client, no pool that is used before the call is over.",
 	},
 	NoInvented: {
-		rule:  "Sampling alone travels, and nothing that came without a decision gets one.",
+		rule:  "A decision without IDs goes on, and a request without a decision gets none.",
 		why:   "Envoy takes it for a decision: after a 0 it stops tracing there, and the rest of the request is missing.",
 		do:    "Send no decision that did not come in. OpenTelemetry's B3 propagators do so when a service has no SDK.",
 		proxy: "A setting of the proxy writes a decision of its own: remove it.",
@@ -273,13 +273,13 @@ var advice = map[Kind]struct {
 	},
 	HeaderLost: {
 		rule:  goesOut,
-		why:   "Who is called misses it.",
+		why:   "The service that is called misses it.",
 		do:    "Copy the header from the request to every call made for it, or do not promise it (-families, Service.Families).",
 		proxy: "Let the proxy pass the header on.",
 	},
 	HeaderChanged: {
 		rule: "Values are relayed byte for byte.",
-		why:  "Only who made the value knows what is in it.",
+		why:  "Only the code that made the value knows what is in it.",
 		do:   "Copy every value as it is, without parsing, joining, trimming or escaping.",
 	},
 	Case: {
@@ -310,17 +310,17 @@ var advice = map[Kind]struct {
 	},
 	Stale: {
 		rule: "All formats that go out name the same span.",
-		why:  "A sidecar renews only the format that it speaks, and whoever reads another one hangs its spans from an older span of the same trace.",
-		do:   "Nothing where nobody reads the older format. Else whoever makes the span writes, or removes, every format that came in.",
+		why:  "A sidecar renews only the format that it speaks, and a reader of another one hangs its spans from an older span of the same trace.",
+		do:   "Nothing where no service reads the older format. Else let the tracer that makes the span write, or remove, every format that came in.",
 	},
 	Disagree: {
 		rule: "All formats that go out name the same span.",
-		why:  "Who reads one format hangs its spans from another span than who reads the other; Envoy's Zipkin tracer reads b3 before x-b3-*.",
+		why:  "A reader of one format hangs its spans from another span than a reader of the other; Envoy's Zipkin tracer reads b3 before x-b3-*.",
 		do:   "Let one tracer write all formats: not two propagators of two tracers side by side, nor one beside a copy loop.",
 	},
 	DebugLost: {
 		rule: "A debug request stays one.",
-		why:  "The request is recorded, but samplers further on may leave it out, which they must not for a debug request. Envoy itself writes 1 for d.",
+		why:  "The request is recorded, but samplers further on may leave it out; a debug request must be kept. Envoy itself writes 1 for d.",
 		do:   "Pass x-b3-flags and b3 on as they came.",
 	},
 	RequestIDNotUUID: {
@@ -331,7 +331,7 @@ var advice = map[Kind]struct {
 	RandomLost: {
 		rule: "The flags of traceparent go on.",
 		why:  "The random flag says that the right half of the trace ID is random. Samplers that need to know draw a number of their own.",
-		do:   "Nothing, where no sampler of that kind is used.",
+		do:   "Nothing, unless a sampler of that kind is used.",
 	},
 	NotSent: {
 		rule: "Nothing is sent that did not come in.",
@@ -346,7 +346,7 @@ var advice = map[Kind]struct {
 	},
 	Phantom: {
 		rule: "Only a span that its exporter gets becomes a parent.",
-		why:  "What is called hangs from a span that is in no store: it is drawn at the root, with a warning of a missing parent.",
+		why:  "The spans of the called service hang from a span that is in no store: Jaeger draws them at the root, and warns of a missing parent.",
 		do:   "Relay the headers that came in while no span is recorded: otelprop.Propagator does. A service that does export its spans tells the conformance kit so (OwnSpans).",
 	},
 

@@ -203,7 +203,7 @@ func TestFindingsInRealServicesAreJudgedAsTheyAre(t *testing.T) {
 		"D14 a service that drops baggage and a header of the user's": {
 			"no trace is lost", "request-id,w3c,baggage,end-user",
 			[]pair{{"every family", lines(reqID, w3c, "baggage: a=b", "end-user: jason"), lines(reqID, w3c), ""}},
-			hop.Lost, "relays x-request-id and W3C; loses part of baggage; drops end-user", []string{"state-lost", "header-lost"}, "Who is called misses it.", "start a trace",
+			hop.Lost, "relays x-request-id and W3C; loses part of baggage; drops end-user", []string{"state-lost", "header-lost"}, "The service that is called misses it.", "start a trace",
 		},
 		"D14 productpage drops a decision without IDs": {
 			"the next hop decides again", "b3",

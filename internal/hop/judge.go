@@ -428,7 +428,7 @@ func (j *judge) baggage(f Family) Verdict {
 	case slices.Equal(sent, arrived):
 	case len(arrived) == 0:
 		j.fault(StateLost, Lost, f, f.Headers, "baggage was lost").why =
-			"Whoever put the members there, to read them further on, misses them."
+			"The service that reads the members further on misses them."
 	default:
 		j.members(f, in, out, err)
 	}
@@ -474,11 +474,11 @@ func (j *judge) members(f Family, in, out []wire.Member, err error) {
 func stateWhy(name, what string) string {
 	switch {
 	case name == "baggage":
-		return "Whoever put the member there, to read it further on, misses it or reads another value."
+		return "The service that reads the member further on misses it, or reads another value."
 	case name == "tracestate":
 		return "traceparent still names the trace. What is missed is what a vendor's tracer or sampler keeps there for itself, such as its own span or a sampling threshold."
 	case name == "x-datadog-tags" && strings.Contains(what, "_dd.p.tid"), name == "x-datadog-tags" && strings.HasSuffix(what, "was lost"):
-		return "x-datadog-tags has the upper half of the trace ID, _dd.p.tid: who reads 128 bits, as traceparent's readers do, sees another trace."
+		return "x-datadog-tags has the upper half of the trace ID, _dd.p.tid: a reader of 128 bits, such as traceparent's, sees another trace."
 	case name == "x-datadog-origin":
 		return "The trace goes on. What is missed is where it came from, such as a synthetic test."
 	case name == "sw8-correlation":

@@ -249,7 +249,7 @@ func (j *judge) unreadable(f Family, o wire.Context, sent, arrived []string) {
 		}
 	}
 	if missing := less(sent, arrived); len(missing) > 0 && len(missing) < len(sent) && len(less(arrived, sent)) == 0 && o.Format == wire.B3Multi {
-		j.fault(Torn, Broken, f, missing, "%s from %s, of which the rest arrived", are(missing, "was lost", "were lost"), o.Format)
+		j.fault(Torn, Broken, f, missing, "%s from %s, and the rest arrived", are(missing, "was lost", "were lost"), o.Format)
 		return
 	}
 	j.fault(Malformed, Broken, f, j.differ(arrived...), "%s cannot be read: %s", o.Format, oneLine(o.Err))

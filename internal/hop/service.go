@@ -156,7 +156,7 @@ func alone(f Fault) Fault {
 		f.Severity = Note
 	case f.Gone():
 		f.Kind, f.Severity = OneFormat, Note
-		f.What, f.why = "a trace that comes in b3 alone ends here; x-b3-* do not need it", "Sidecars begin traces in x-b3-*, and since Envoy 1.40 renew b3 where it came in alone. It matters only where somebody who calls the mesh sends b3 alone."
+		f.What, f.why = "a trace that comes in b3 alone ends here; x-b3-* do not need it", "Sidecars begin traces in x-b3-*, and since Envoy 1.40 renew b3 where it came in alone. It matters only where a caller of the mesh sends b3 alone."
 	}
 	return f
 }

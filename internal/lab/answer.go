@@ -60,7 +60,7 @@ func (a *Answers) AddStatus(s string) error {
 	}
 	status, err := strconv.Atoi(code)
 	if err != nil || status < 0 || status > maxGRPCStatus && status < 200 || status > 599 {
-		return fmt.Errorf("%q is no status: of HTTP there are 200 to 599, of gRPC 0 to %d", code, maxGRPCStatus)
+		return fmt.Errorf("%q is not a status: HTTP's are 200 to 599, gRPC's are 0 to %d", code, maxGRPCStatus)
 	}
 	a.of(pattern).Status = status
 	return nil
@@ -94,7 +94,7 @@ func cut(s string) (pattern, rest string, err error) {
 		return "", "", fmt.Errorf("%q is not of the form /path=ANSWER", s)
 	}
 	if _, err := path.Match(pattern, ""); err != nil {
-		return "", "", fmt.Errorf("%q is no pattern: %w", pattern, err)
+		return "", "", fmt.Errorf("%q is not a pattern: %w", pattern, err)
 	}
 	return pattern, rest, nil
 }

@@ -80,8 +80,8 @@ func TestAnAnswerThatIsNoneIsRefused(t *testing.T) {
 	var a lab.Answers
 	assert.ErrorContains(t, a.Add("@/no/such/file"), "cannot read the answer")
 	assert.ErrorContains(t, a.Add("/details"), "is not of the form /path=ANSWER")
-	assert.ErrorContains(t, a.Add("/[=x"), "is no pattern")
-	assert.ErrorContains(t, a.AddStatus("fine"), `"fine" is no status`)
+	assert.ErrorContains(t, a.Add("/[=x"), "is not a pattern")
+	assert.ErrorContains(t, a.AddStatus("fine"), `"fine" is not a status`)
 	assert.ErrorContains(t, a.AddHeader("fine"), "is not of the form 'name: value'")
 }
 

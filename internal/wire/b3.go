@@ -60,7 +60,7 @@ func readB3Single(v string) Context {
 	}
 	fields := strings.Split(v, "-")
 	if len(fields) < 2 || len(fields) > 4 || fields[len(fields)-1] == "" {
-		c.Err = fmt.Errorf("b3 %q is not {trace}-{span}-{0, 1 or d}-{parent}, of which the last two are optional, and no decision alone", v)
+		c.Err = fmt.Errorf("b3 %q is neither {trace}-{span}-{0, 1 or d}-{parent}, where the last two are optional, nor a decision alone", v)
 		return c
 	}
 	c.Trace, c.Span = fields[0], fields[1]

@@ -22,7 +22,7 @@ func readDatadog(h http.Header) Context {
 		}
 		n, err := strconv.ParseUint(v, 10, 64)
 		if err != nil {
-			return "", fmt.Errorf("%s %q is no decimal number of 64 bits", name, v)
+			return "", fmt.Errorf("%s %q is not a decimal number of 64 bits", name, v)
 		}
 		return fmt.Sprintf("%016x", n), nil
 	}
@@ -34,7 +34,7 @@ func readDatadog(h http.Header) Context {
 		// User and agent have numbers of their own for yes and no.
 		n, err := strconv.ParseInt(priority, 10, 32)
 		if c.Decision = decided(n > 0); err != nil {
-			c.Decision, err3 = Deferred, fmt.Errorf("x-datadog-sampling-priority %q is no whole number", priority)
+			c.Decision, err3 = Deferred, fmt.Errorf("x-datadog-sampling-priority %q is not a whole number", priority)
 		}
 	}
 	// A parent of 0 is none: Datadog's browsers and synthetic tests send it.
@@ -45,7 +45,7 @@ func readDatadog(h http.Header) Context {
 	switch {
 	case c.Err != nil:
 	case c.Trace != "" && strings.Trim(c.Trace, "0") == "":
-		c.Err = errors.New("x-datadog-trace-id is 0, which is no ID")
+		c.Err = errors.New("x-datadog-trace-id is 0, which is not an ID")
 	case c.Trace == "" && c.Span != "":
 		c.Err = errors.New("x-datadog-parent-id without x-datadog-trace-id names no place in a trace")
 	case c.Trace == "" && c.Decision == Deferred:
@@ -155,7 +155,7 @@ func readGoogleCloud(v string) Context {
 	}
 	n, err := strconv.ParseUint(span, 10, 64)
 	if err != nil {
-		c.Err = errors.Join(c.Err, fmt.Errorf("x-cloud-trace-context's span ID %q is no decimal number of 64 bits", span))
+		c.Err = errors.Join(c.Err, fmt.Errorf("x-cloud-trace-context's span ID %q is not a decimal number of 64 bits", span))
 		return c
 	}
 	if n != 0 {

@@ -209,7 +209,7 @@ func checkID(name, v string, lengths ...int) error {
 	case !slices.Contains(lengths, len(v)):
 		return fmt.Errorf("%s %q has %d digits; it must have %s", name, v, len(v), strings.ReplaceAll(strings.Trim(fmt.Sprint(lengths), "[]"), " ", " or "))
 	case strings.Trim(v, "0") == "":
-		return fmt.Errorf("%s is all zeros, which is no ID", name)
+		return fmt.Errorf("%s is all zeros, which is not an ID", name)
 	}
 	return nil
 }

@@ -67,12 +67,12 @@ func StreamClientInterceptor() grpc.StreamClientInterceptor {
 
 // Incoming returns ctx with those headers of f that its incoming metadata has,
 // where [propagation.FromContext] finds them; or ctx itself, at no allocation,
-// if it has none. It is what the server's interceptors are made of, for proxies,
-// stats handlers and whatever else has a context and no interceptor.
+// if it has none. The server's interceptors are made of it. Use it in proxies,
+// stats handlers and other places that have a context and no interceptor.
 //
 // Headers of other families that ctx carries already are kept. The bytes of
-// grpc-trace-bin become unpadded base64, as HTTP carries it. What
-// [propagation.Families.Extract] leaves out is left out here.
+// grpc-trace-bin become unpadded base64, as HTTP carries it. Incoming drops what
+// [propagation.Families.Extract] drops.
 func Incoming(ctx context.Context, f propagation.Families) context.Context {
 	return f.Receive(ctx, func(name string) []string {
 		values := metadata.ValueFromIncomingContext(ctx, name)
@@ -87,20 +87,20 @@ func Incoming(ctx context.Context, f propagation.Families) context.Context {
 
 // Outgoing returns ctx with the headers that it carries (see
 // [propagation.FromContext]) in its outgoing metadata; or ctx itself, at no
-// allocation, if there are none. It is what the client's interceptors are made
-// of.
+// allocation, if there are none. The client's interceptors are made of it.
 //
-// Nothing is added of a family of which the metadata has any key already, even
-// one without values. So that the call cannot fail for them, Outgoing leaves out
+// If the metadata already has any key of a family, even one without values,
+// Outgoing adds nothing of that family. So that the headers cannot make the call
+// fail, Outgoing drops
 //
 //   - a family with a value that has other characters than those from space to
 //     tilde, or with a name that has others than 0-9, a-z, hyphen, underscore and
-//     dot;
+//     dot, or tracestate alone if that is at fault;
 //   - what goes beyond 4 KiB for all headers together, as HTTP/2 counts them
-//     (name, value, and 32 bytes a line): the last family of the list first.
+//     (name, value, and 32 bytes a line): first tracestate, then whole families,
+//     the last of the list first.
 //
-// In either case tracestate goes alone, and first. ctx still carries what is left
-// out, for calls over HTTP.
+// ctx still carries what is dropped, for calls over HTTP.
 func Outgoing(ctx context.Context) context.Context {
 	h := propagation.FromContext(ctx)
 	var refused []string

@@ -14,8 +14,8 @@ import (
 )
 
 // Propagator is an OpenTelemetry propagator for services that make spans of
-// their own. It keeps the trace whole whether or not a span is recorded here:
-// a sampled span becomes the parent of what is called; where none is sampled,
+// their own. It keeps the trace whole whether or not the service records a span:
+// a sampled span becomes the parent of the calls made in it; if none is sampled,
 // or there is no SDK at all, the headers that came in go out as they came. The
 // zero value relays [propagation.Istio], and writes B3 in the form that came in.
 //
@@ -26,26 +26,24 @@ import (
 //	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(
 //		otelprop.Propagator{}, propagation.Baggage{})) // OpenTelemetry's propagation
 //
-// Do not compose it with TraceContext or contrib's b3: both would write the
-// same headers, each in its own way. Where several Propagators are composed, one
-// of them has both B3 and W3C.
+// Do not compose it with TraceContext or contrib's b3: both would write the same
+// headers, each in its own way. If you compose several Propagators, one of them
+// must have both B3 and W3C.
 //
-// An SDK cannot see a sampling decision that came without IDs
-// (x-b3-sampled: 0 alone): its own root sampler decides for its spans, and the
-// decision goes on unchanged where that sampler drops. Nor can it see that no
-// decision came: IDs without one count as not sampled for the SDK, so that
-// only the services that decide for themselves add spans.
+// An SDK cannot see a sampling decision that came without IDs (x-b3-sampled: 0
+// alone): its own root sampler decides for its spans, and if that sampler drops
+// them, the decision goes on unchanged. An SDK takes IDs without a decision for
+// not sampled, so that only services with a sampler of their own add spans.
 //
-// A Propagator does not know which host a call goes to. Headers that must stay
-// inside go with package middleware, whose Transport has a Match.
+// A Propagator does not know which host a call goes to. To keep headers inside the
+// mesh, use package middleware, whose Transport has a Match.
 type Propagator struct {
-	// Families are the headers to relay, in the order in which they are
-	// believed where B3 and W3C name different traces. The zero value is
-	// Istio().
+	// Families are the headers to relay. If B3 and W3C name different traces,
+	// the earlier family in the list is believed. The zero value is Istio().
 	Families propagation.Families
 
-	// Encoding is the form of B3 that is written for spans that were started
-	// here. Zero is the form that came in, or x-b3-* where none came in.
+	// Encoding is the form of B3 to write for spans that were started here. Zero
+	// is the form that came in, or x-b3-* if none came in.
 	Encoding b3.Encoding
 }
 
@@ -111,20 +109,22 @@ func (p Propagator) formats() (hasB3, hasW3C, w3cFirst bool) {
 // that the next service joins the trace where it should:
 //
 //   - below the span of ctx, if it was started here and is sampled;
-//   - else where this service itself was to join it, the headers going out
-//     byte for byte, unless ctx's span was put into another trace on purpose;
+//   - else where the headers that came in say: they go out byte for byte, unless
+//     ctx's span was put into another trace on purpose;
 //   - else below ctx's span, with its decision;
 //   - else nowhere: nothing is invented.
 //
-// A span's IDs are written in B3 and in W3C, as far as Families has them. All
-// else that belongs to them is deleted from the carrier. One that can only be
-// set gets an empty value, or one that says the same as the others. Other
-// families are not written if the carrier has any header of them.
+// Inject writes a span's IDs in B3 and in W3C, as far as Families has them, and
+// deletes the other headers of these two families from the carrier. In a carrier
+// that has no way to delete, it sets them to an empty value, or to one that says
+// the same as the others. It writes no other family of which the carrier has any
+// header.
 //
 // A carrier other than [otel.HeaderCarrier] gets lower-case names. It holds one
 // value a name: all of tracestate and baggage, joined, and the first of other
-// headers. One that still has what came in keeps it where nothing is rewritten,
-// so that narrowed headers (see [propagation.Headers.Only]) need a new carrier.
+// headers. If the carrier still has what came in, Inject leaves in it what it does
+// not rewrite: use a new carrier for narrowed headers (see
+// [propagation.Headers.Only]).
 func (p Propagator) Inject(ctx context.Context, carrier otel.TextMapCarrier) {
 	if header, ok := carrier.(otel.HeaderCarrier); ok {
 		p.inject(ctx, http.Header(header), false)

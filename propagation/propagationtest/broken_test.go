@@ -95,6 +95,7 @@ func child(out http.Header, names ...string) {
 }
 
 func TestABrokenServiceFailsWithTheMessageThatNamesItsFault(t *testing.T) {
+	t.Parallel()
 	own := func(s propagationtest.Service) propagationtest.Service {
 		s.Spans = propagationtest.OwnSpans
 		return s
@@ -106,7 +107,7 @@ func TestABrokenServiceFailsWithTheMessageThatNamesItsFault(t *testing.T) {
 	}{
 		"forgets one header": {
 			loop(func(out, in http.Header) { all(out, in); out.Del("x-b3-spanid") }),
-			"headers of all families arrive together: x-b3-spanid was lost from x-b3-*, of which the rest arrived",
+			"headers of all families arrive together: x-b3-spanid was lost from x-b3-*, and the rest arrived",
 			false,
 		},
 		"mixes values between requests": {
@@ -500,14 +501,16 @@ func TestABrokenServiceFailsWithTheMessageThatNamesItsFault(t *testing.T) {
 }
 
 func TestAServiceThatHangsIsGivenUp(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		service propagationtest.Service
 		message string
 	}{
 		"from the first request on":  {loop(func(_, _ http.Header) { select {} }), "cannot test the service: the service did not answer GET /: "},
-		"from the second request on": {once(), "propagationtest: the service answers no more: what comes after was not tested"},
+		"from the second request on": {once(), "propagationtest: the service stopped answering: the cases that follow were not tested"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			assert.ErrorContains(t, propagationtest.Test(propagationtest.Impatient(test.service, 300*time.Millisecond)), test.message)
 		})
 	}

@@ -84,7 +84,7 @@ var cases = []testCase{
 	},
 	{
 		name:  "a trace that is not sampled stays so",
-		why:   "services that record what nobody else does fill the store with pieces",
+		why:   "a service that alone records a trace fills the store with pieces",
 		needs: []string{"x-b3-sampled", "b3", "traceparent"},
 		run: func(b *bench, r *report) {
 			for _, names := range [][]string{multi, {"b3"}, {"traceparent", "tracestate"}} {
@@ -145,7 +145,7 @@ var cases = []testCase{
 	},
 	{
 		name: "where nothing came in, nothing is invented",
-		why:  "a call outside of any trace is for the sidecar to start one with; x-b3-sampled: 0 or an empty header forbids it",
+		why:  "the sidecar starts a trace for a call that belongs to none; x-b3-sampled: 0 or an empty header forbids it",
 		run: func(b *bench, r *report) {
 			r.send(b.probe(hop.Trace{}))
 		},
@@ -163,7 +163,7 @@ var cases = []testCase{
 	},
 	{
 		name:   "an upstream that answers 500 got them too",
-		why:    "failing calls are those that traces are looked at for; one that is retried is a call of its own",
+		why:    "people look at traces for the calls that fail, and each retry is a call of its own",
 		beyond: true,
 		run: func(b *bench, r *report) {
 			p := b.probe(newTrace(), b.names()...)
@@ -193,7 +193,7 @@ var cases = []testCase{
 	},
 	{
 		name:   "a body that is streamed passes through",
-		why:    "what adds headers has no business with bodies: one that it reads to the end first breaks uploads, long answers and server-sent events",
+		why:    "code that adds headers and reads the body to its end first breaks uploads, long answers and server-sent events",
 		beyond: true,
 		run:    streamed,
 	},
@@ -238,7 +238,7 @@ var cases = []testCase{
 	},
 	{
 		name:   "work that goes on after the response keeps them",
-		why:    "a goroutine with the request's context (context.WithoutCancel) works for that request still, while the next one is served",
+		why:    "a goroutine with the request's context (context.WithoutCancel) still works for that request while the next one is served",
 		drives: true,
 		beyond: true,
 		run: func(b *bench, r *report) {

@@ -1,7 +1,6 @@
-// Package propagationtest implements support for testing that a service passes
-// on the trace headers that it was called with, whatever it is made of: this
-// repository's middleware, OpenTelemetry, a loop over header names, another
-// language.
+// Package propagationtest implements support for testing that a service relays the
+// trace headers that it was called with, whatever it is made of: this repository's
+// middleware, OpenTelemetry, a copy loop, another language.
 //
 // In a test of the service:
 //
@@ -15,10 +14,9 @@
 //		})
 //	}
 //
-// The kit calls the service with headers of its own making, and is the
-// upstream that the service calls in turn, so that it sees what arrives. What
-// it finds wrong it explains: what was sent, what arrived, the rule, and why
-// it matters.
+// The kit calls the service with headers of its own making, and is the upstream
+// that the service calls in turn, so that it sees what arrives. It explains each
+// fault: what was sent, what arrived, the rule, and why it matters.
 package propagationtest
 
 import (
@@ -36,63 +34,62 @@ type Service struct {
 	// Path. It is called once, and served on a loopback address.
 	//
 	// The service makes its calls with client, whose Transport is not nil, or
-	// with another that sends them with client.Transport in the end. One that
-	// does neither sets DefaultTransport, or has {upstream} in Path, by which
-	// the kit then tells its requests apart.
+	// with another client that sends with client.Transport in the end. For a
+	// service that does neither, set DefaultTransport, or put {upstream} into
+	// Path, so that the kit can tell its requests apart.
 	//
 	// If Handler replaces client.Transport by one that adds the headers, the
-	// kit makes calls of its own with client too, in the context of those that
-	// the service made: it can then test a second call, one with a header of
-	// the caller's own, and one that is made after the response. Those cases
-	// are skipped otherwise.
+	// kit also makes calls of its own with client, in the contexts of the
+	// service's calls: a second call, one with a header that the caller set
+	// itself, and one after the response. Otherwise these cases are skipped.
 	Handler func(upstream string, client *http.Client) http.Handler
 
-	// URL is where a service that runs already listens on this machine, such
-	// as http://127.0.0.1:8080. Path must say where it finds its upstream.
-	// (For a service elsewhere, see the command tracebaton check.)
+	// URL is the address of a running service on this machine, such as
+	// http://127.0.0.1:8080. Path must tell it the URL of its upstream. (For a
+	// service elsewhere, see the command tracebaton check.)
 	URL string
 
 	// Path is what is requested from the service, query included. {upstream}
 	// in it stands for the upstream's URL: /fetch?url={upstream}. Empty is /.
 	Path string
 
-	// Method, Body and Header are what the service is called with, beside the
-	// headers of the kit. Empty are GET, or POST where there is a Body, and
-	// none. {upstream} in Body and in Header is replaced as in Path.
+	// Method, Body and Header are those of the requests to the service; the kit
+	// adds its own headers. An empty Method is GET, or POST if there is a Body.
+	// {upstream} in Body and in Header is replaced as in Path.
 	Method string
 	Body   string
 	Header http.Header
 
-	// Upstream answers the calls of the service, of which it sees the path that
-	// was asked for. It must be safe for use by several goroutines. Nil answers
-	// {} as JSON, or what the call accepts, and UNIMPLEMENTED to gRPC: a service
-	// that fails on that makes no further calls, which the kit then cannot see.
+	// Upstream answers the service's calls. It sees the path that the service
+	// called, and must be safe for use by several goroutines. Nil answers {} as
+	// JSON, or what the call accepts, and UNIMPLEMENTED to gRPC. A service that
+	// fails on that makes no further calls, so that the kit cannot test them.
 	Upstream http.Handler
 
 	// DefaultTransport says that the service sends its calls with
-	// http.DefaultTransport, at the latest when a call is made. The kit puts a
-	// transport of its own into it before it calls Handler, and the one that
-	// was there back when it is done: a test with this must not be parallel.
+	// http.DefaultTransport. The kit replaces that before it calls Handler, and
+	// restores it when it is done: a test with this must not be parallel.
 	DefaultTransport bool
 
-	// Families are what the service promises to pass on. The zero value is
-	// propagation.Istio(). What becomes of other headers is not tested.
+	// Families are the families that the service promises to relay. The zero
+	// value is propagation.Istio(). The kit does not test other headers.
 	Families propagation.Families
 
 	// Match reports where the service sends the headers, as the field of
-	// middleware.Transport does. Nil is everywhere; else the kit tests that
-	// they do not follow a redirect to outside.example, which Match must not
-	// match. It must match the upstream's loopback address.
+	// middleware.Transport does. Nil is everywhere. With a Match, the kit tests
+	// that the headers do not follow a redirect to outside.example, for which
+	// Match must report false. Match must report true for the upstream's loopback
+	// address.
 	Match func(*http.Request) bool
 
 	// Spans says whether the service makes spans of its own. Zero is NoSpans.
 	Spans Spans
 
-	// Parent returns the ID of the parent, which is empty for a root, of a
-	// span that the service recorded, or false if it recorded no such span.
-	// IDs are in lower-case hex. With it the kit follows the span that the
-	// service says it calls from up to the caller's. Nil skips that. It goes
-	// with OwnSpans, and must be safe for use by several goroutines.
+	// Parent returns the parent's ID of a span that the service recorded, which
+	// is empty for a root, or false if the service recorded no such span. IDs are
+	// in lower-case hex. The kit follows the parents from the span in the
+	// service's calls up to the caller's span. With a nil Parent, it does not.
+	// Parent goes with OwnSpans, and must be safe for use by several goroutines.
 	Parent func(spanID string) (parentID string, ok bool)
 
 	pace pace // zero is usualPace
@@ -102,11 +99,10 @@ type Service struct {
 type Spans int
 
 const (
-	// NoSpans is a service that makes none, or none that reach a store. All
-	// headers must arrive as they came, because a span that is in no store
-	// must not be anybody's parent, and no others must. Lists, which are
-	// tracestate and baggage, may arrive in other lines, and baggage in
-	// another order.
+	// NoSpans is a service that makes no spans, or none that reach a store. Its
+	// headers must arrive as they came, and no others, because a span that is in
+	// no store must not be a parent. tracestate and baggage may arrive in other
+	// lines, and baggage in another order.
 	NoSpans Spans = iota
 
 	// DroppedSpans is a service with a tracer that drops all its spans, such
@@ -121,16 +117,14 @@ const (
 )
 
 // Test tests a service. If it finds any misbehavior, it returns an error for
-// each, combined into a single error with [errors.Join]; why a kind of
-// misbehavior matters, and what to do about it, is explained where it comes
-// up first.
+// each, combined into a single error with [errors.Join]. The first error of a kind
+// explains why it matters and what to do about it.
 //
 // A service that does not answer, or does not call its upstream, cannot be
-// tested: then the error says that, and nothing else.
+// tested: the error then says only that.
 //
-// Test takes as long as the service for some 90 requests, 32 of them at once,
-// and waits 10 seconds at most for each. Where two in a row are not answered by
-// then, it makes no more.
+// Test makes some 90 requests, 32 of them at once, and waits at most 10 seconds for
+// each. If two in a row are not answered by then, it makes no more.
 func Test(s Service) error {
 	b, err := newBench(s)
 	if err != nil {
@@ -143,13 +137,13 @@ func Test(s Service) error {
 		errs = append(errs, b.run(c, explained).errs...)
 	}
 	if b.gaveUp() {
-		errs = append(errs, errors.New("propagationtest: "+gaveUp+": what comes after was not tested"))
+		errs = append(errs, errors.New("propagationtest: "+gaveUp+": the cases that follow were not tested"))
 	}
 	return errors.Join(errs...)
 }
 
-// Run tests a service as [Test] does, each case in a subtest, which is skipped
-// with a reason if the service cannot be brought to do what it is about.
+// Run tests a service as [Test] does, each case in a subtest. It skips a case, with
+// a reason, if the service cannot be made to do what the case is about.
 func Run(t *testing.T, s Service) {
 	t.Helper()
 	b, err := newBench(s)

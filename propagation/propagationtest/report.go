@@ -64,11 +64,11 @@ func (r *report) send(p *probe) bool {
 
 // gaveUp is what becomes of a service that hangs: each request more would only
 // take its time.
-const gaveUp = "the service answers no more"
+const gaveUp = "the service stopped answering"
 
 func (b *bench) gaveUp() bool { return b.silent >= 2 }
 
-// do sends the probe, unless the service answers no more, and reports whether
+// do sends the probe, unless the service stopped answering, and reports whether
 // there is something to judge.
 func (r *report) do(p *probe) bool {
 	if r.bench.gaveUp() {

@@ -117,6 +117,7 @@ func group(upstream string, client *http.Client) http.Handler {
 }
 
 func TestCallsInAGroupNeverFailACorrectService(t *testing.T) {
+	t.Parallel()
 	for _, upstream := range []http.Handler{nil, http.NotFoundHandler()} {
 		for range 3 {
 			err := propagationtest.Test(propagationtest.Hasten(propagationtest.Service{Upstream: upstream, Handler: func(upstream string, client *http.Client) http.Handler {
@@ -238,6 +239,7 @@ func TestAServiceOnTheDefaultTransportIsDriven(t *testing.T) {
 }
 
 func TestAServiceThatCallsOverGRPCsProtocolIsSeen(t *testing.T) {
+	t.Parallel()
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true)
 	client := &http.Client{Transport: &http.Transport{Protocols: &protocols}}
@@ -278,6 +280,7 @@ func TestAHandlerThatPanicsOnItsSecondRequestIsServedAgain(t *testing.T) {
 // A service that makes one call at a time keeps the kit's own waiting, so that
 // upstream handlers run late.
 func TestAServiceThatMakesOneCallAtATimeIsTested(t *testing.T) {
+	t.Parallel()
 	s := relaying(func(base http.RoundTripper) http.RoundTripper {
 		var one sync.Mutex
 		return roundTripFunc(func(r *http.Request) (*http.Response, error) {

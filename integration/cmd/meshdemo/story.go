@@ -13,6 +13,7 @@ import (
 	"github.com/tracebaton/tracebaton/integration/jaeger"
 	"github.com/tracebaton/tracebaton/integration/mesh"
 	"github.com/tracebaton/tracebaton/integration/process"
+	"github.com/tracebaton/tracebaton/internal/paper"
 )
 
 const (
@@ -34,19 +35,19 @@ sleep.tracebaton: flaskapp:80/*, client
 // happened.
 type story struct {
 	process.T
-	paper
+	paper.Paper
 	server *jaeger.Server
 	mesh   *mesh.Mesh
 	pod    mesh.Pod // as all are
 	binary envoy.Binary
-	once   bool // nobody will look at the UI
+	once   bool // it ends with the story: nobody can look at the UI or call
 
 	rest string // ID of what breaks off a trace
 }
 
-func tell(t process.T, p paper, tracer envoy.Tracer, once bool) {
+func tell(t process.T, p paper.Paper, tracer envoy.Tracer, once bool) {
 	jaeger.Need(t)
-	s := &story{T: t, paper: p, once: once, pod: mesh.Pod{Tracer: tracer}, binary: envoy.Need(t)}
+	s := &story{T: t, Paper: p, once: once, pod: mesh.Pod{Tracer: tracer}, binary: envoy.Need(t)}
 	s.server = jaeger.Start(t, "")
 	s.start()
 	s.prologue()
@@ -64,26 +65,28 @@ func (s *story) start() {
 }
 
 func (s *story) prologue() {
-	s.line("")
-	s.line("sleep calls flaskapp, and flaskapp calls httpbin, as in the Istio walkthrough.")
-	s.line("They make no spans. The Envoy beside each of them does (%s), for each way", s.binary.Version)
-	s.line("in and out, and one knows of another only what is in the request's headers:")
-	s.line("")
-	s.line("sleep > sleep-out > flaskapp-in > flaskapp > flaskapp-out > httpbin-in > httpbin")
-	s.line("")
+	s.Line("")
+	s.Line("sleep calls flaskapp, and flaskapp calls httpbin, as in the Istio walkthrough.")
+	s.Line("They make no spans. The Envoy beside each of them does (%s), for each way", s.binary.Version)
+	s.Line("in and out, and one knows of another only what is in the request's headers:")
+	s.Line("")
+	s.Line("sleep > sleep-out > flaskapp-in > flaskapp > flaskapp-out > httpbin-in > httpbin")
+	s.Line("")
 	for _, sidecar := range s.mesh.Sidecars() {
-		s.line("%s  http://%s", s.paint(colourOf(sidecar.Name), pad(sidecar.Name, len("flaskapp-out"))), sidecar.Addr)
+		s.Line("%s  http://%s", s.Paint(paper.ColourOf(sidecar.Name), paper.Pad(sidecar.Name, len("flaskapp-out"))), sidecar.Addr)
 	}
 	if !s.once {
-		s.line("Jaeger UI     %s", s.paint(bold, s.server.URL))
+		s.Line("Jaeger UI     %s", s.Paint(paper.Bold, s.server.URL))
+		s.Line("")
+		s.Line("The commands are for another terminal, at the root of the repository.")
 	}
 }
 
 // breaks returns the first of the two traces.
 func (s *story) breaks() jaeger.Trace {
-	s.title("1  A service that does not relay the trace headers")
+	s.Title("1  A service that does not relay the trace headers")
 	url := s.mesh.URL("/fetch", "/headers")
-	s.command("sleep fetch '" + url + "'")
+	s.invite("", url)
 	hops := s.hops(func() { s.mesh.Fetch(s, url) })
 	require.Equal(s, hops[0].RequestID, hops[1].RequestID, "the request ID is that of sleep as far as flaskapp")
 	require.NotEqual(s, hops[1].RequestID, hops[2].RequestID, "/fetch was to lose the request ID")
@@ -96,40 +99,40 @@ sleep.tracebaton: flaskapp:80/*, client
 flaskapp.tracebaton: httpbin:8000/*, client
   httpbin.tracebaton: httpbin:8000/*, server
 `)
-	s.line("/fetch calls httpbin without the headers that it was called with. To the")
-	s.line("sidecar on the way out that is a new request, and it starts a new trace:")
-	s.line("")
+	s.Line("/fetch calls httpbin without the headers that it was called with. To the")
+	s.Line("sidecar on the way out that is a new request, and it starts a new trace:")
+	s.Line("")
 	s.waterfall(first, second)
 	s.link(first)
 	s.link(second)
-	s.line("request ID  %s up to flaskapp", hops[0].RequestID)
-	s.line("            %s from there on", hops[2].RequestID)
+	s.Line("request ID  %s up to flaskapp", hops[0].RequestID)
+	s.Line("            %s from there on", hops[2].RequestID)
 	s.rest = second.ID
 	return first
 }
 
 func (s *story) holds() {
-	s.title("2  The same call, with the headers relayed")
+	s.Title("2  The same call, with the headers relayed")
 	url := s.mesh.URL("/fetch_with_trace", "/headers")
-	s.command("sleep fetch '" + url + "'")
+	s.invite("", url)
 	hops := s.hops(func() { s.mesh.Fetch(s, url) })
 	for _, hop := range hops {
 		require.Equal(s, hops[0].RequestID, hop.RequestID, "the request ID is not relayed")
 		require.Equal(s, hops[0].TraceID, hop.TraceID, "the trace breaks")
 	}
 	trace := s.await(hops[0].TraceID, whole)
-	s.line("/fetch_with_trace hands them on, and makes no span for it. One request, one")
-	s.line("trace, each span the child of the one before:")
-	s.line("")
+	s.Line("/fetch_with_trace hands them on, and makes no span for it. One request, one")
+	s.Line("trace, each span the child of the one before:")
+	s.Line("")
 	s.waterfall(trace)
 	s.link(trace)
-	s.line("request ID  %s in all four access logs", hops[0].RequestID)
+	s.Line("request ID  %s in all four access logs", hops[0].RequestID)
 }
 
 func (s *story) shows() {
-	s.title("3  What flaskapp gets, and what httpbin gets")
+	s.Title("3  What flaskapp gets, and what httpbin gets")
 	url := s.mesh.URL("/fetch_with_header", "/headers")
-	s.command("sleep fetch -body '" + url + "'")
+	s.invite("-body ", url)
 	var printed string
 	hops := s.hops(func() { printed = s.mesh.Fetch(s, "-body", url) })
 	var flaskapp map[string]string
@@ -142,9 +145,9 @@ func (s *story) shows() {
 		got, arrived := flaskapp[header.name], httpbin.Headers.Get(header.name)
 		require.Equal(s, header.at1, got, "%s at flaskapp", header.name)
 		require.Equal(s, header.at3, arrived, "%s at httpbin", header.name)
-		s.line("%s  %s", pad(strings.ToLower(header.name), len("x-request-id")), header.explanation)
-		s.line("  %s  %s", s.paint(colours["flaskapp"], "flaskapp"), got)
-		s.line("  %s  %s", s.paint(colours["httpbin"], "httpbin "), arrived)
+		s.Line("%s  %s", paper.Pad(strings.ToLower(header.name), len("x-request-id")), header.explanation)
+		s.Line("  %s  %s", s.Paint(paper.ColourOf("flaskapp"), "flaskapp"), got)
+		s.Line("  %s  %s", s.Paint(paper.ColourOf("httpbin"), "httpbin "), arrived)
 	}
 }
 
@@ -174,9 +177,9 @@ func (s *story) headers(hops []envoy.Hop) []header {
 }
 
 func (s *story) repeats() {
-	s.title("4  Many calls at once")
+	s.Title("4  Many calls at once")
 	url := s.mesh.URL("/fetch_with_trace", "/ip")
-	s.command("sleep fetch -n 100 -c 8 '" + url + "'")
+	s.invite("-n 100 -c 8 ", url)
 	before := len(s.mesh.HTTPBinIn.Hops())
 	s.mesh.Fetch(s, "-n", "100", "-c", "8", url)
 	require.EventuallyWithT(s, func(c *assert.CollectT) {
@@ -190,15 +193,15 @@ func (s *story) repeats() {
 		requests[hop.RequestID] = true
 	}
 	require.Len(s, requests, calls, "each call has a request ID of its own")
-	s.line("%d requests, %d whole traces.", calls, calls)
+	s.Line("%d requests, %d whole traces.", calls, calls)
 }
 
 func (s *story) adds() {
-	s.title("5  Services that make spans, too")
+	s.Title("5  Services that make spans, too")
 	s.pod.SDK = true
 	s.start()
 	url := s.mesh.URL("/fetch_with_trace", "/headers")
-	s.command("sleep fetch '" + url + "'")
+	s.invite("", url)
 	hops := s.hops(func() { s.mesh.Fetch(s, url) })
 	both := s.await(hops[0].TraceID, `
 sleep: GET, client
@@ -210,23 +213,38 @@ sleep: GET, client
             httpbin.tracebaton: httpbin:8000/*, server
               httpbin: GET /headers, server
 `)
-	s.line("With OTEL_TRACES_EXPORTER=otlp in place of none, the services' spans stand")
-	s.line("between the sidecars':")
-	s.line("")
+	s.Line("With OTEL_TRACES_EXPORTER=otlp in place of none, the services' spans stand")
+	s.Line("between the sidecars':")
+	s.Line("")
 	s.waterfall(both)
 	s.link(both)
 }
 
 func (s *story) epilogue(broken jaeger.Trace) {
-	s.title("All of it was as it should be.")
+	s.Title("All of it was as it should be.")
 	if s.once {
 		return
 	}
-	s.line("all traces         %s/search?service=sleep.tracebaton", s.server.URL)
-	s.line("/fetch's, compared %s/trace/%s...%s", s.server.URL, broken.ID, s.rest)
-	s.line("more               curl '%s'", s.mesh.URL("/fetch_with_trace", "/anything"))
-	s.line("")
-	s.line("Ctrl-C ends it.")
+	s.Line("all traces         %s/search?service=sleep.tracebaton", s.server.URL)
+	s.Line("/fetch's, compared %s/trace/%s...%s", s.server.URL, broken.ID, s.rest)
+	s.Line("more               curl '%s'", s.mesh.URL("/fetch_with_trace", "/anything"))
+	s.Line("")
+	s.Line("Ctrl-C ends it.")
+}
+
+// invite says which URL sleep calls or, while the demo waits for Ctrl-C, how to
+// have sleep fetch it in another terminal.
+func (s *story) invite(flags, url string) {
+	defer s.Line("")
+	if s.once {
+		s.Line("sleep calls %s", url)
+		return
+	}
+	env := "OTEL_TRACES_EXPORTER=none"
+	if s.pod.SDK {
+		env = "OTEL_EXPORTER_OTLP_ENDPOINT=http://" + s.server.OTLP
+	}
+	s.Command(env + " go run ./examples/sleep fetch " + flags + "'" + url + "'")
 }
 
 // hops makes a call and returns what the sidecars log of it, in the order in
@@ -264,8 +282,8 @@ func (s *story) await(id, tree string) jaeger.Trace {
 // link says where the trace is to be found.
 func (s *story) link(trace jaeger.Trace) {
 	if s.once {
-		s.line("trace       %s", trace.ID)
+		s.Line("trace       %s", trace.ID)
 		return
 	}
-	s.line("trace       %s/trace/%s", s.server.URL, trace.ID)
+	s.Line("trace       %s/trace/%s", s.server.URL, trace.ID)
 }

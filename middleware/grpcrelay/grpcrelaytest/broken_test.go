@@ -44,9 +44,13 @@ func all(out, in metadata.MD) {
 	}
 }
 
-func TestACarefulLoopPasses(t *testing.T) { grpcrelaytest.Run(t, loop(all)) }
+func TestACarefulLoopPasses(t *testing.T) {
+	t.Parallel()
+	grpcrelaytest.Run(t, loop(all))
+}
 
 func TestABrokenServiceFailsWithTheMessageThatNamesItsFault(t *testing.T) {
+	t.Parallel()
 	unaryOnly := relaying(propagation.Istio())
 	unaryOnly.ServerOptions = []grpc.ServerOption{grpc.UnaryInterceptor(grpcrelay.UnaryServerInterceptor(propagation.Istio()))}
 	unaryOnly.DialOptions = []grpc.DialOption{grpc.WithUnaryInterceptor(grpcrelay.UnaryClientInterceptor())}

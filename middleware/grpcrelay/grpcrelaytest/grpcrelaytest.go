@@ -1,7 +1,7 @@
 // Package grpcrelaytest implements support for testing that a gRPC service
-// passes on the trace headers that it was called with, whatever it is made of:
-// this repository's interceptors, OpenTelemetry's handlers, a loop over
-// metadata. It is package propagationtest for gRPC.
+// relays the trace headers that it was called with, whatever it is made of: this
+// repository's interceptors, OpenTelemetry's handlers, a loop over metadata. It is
+// package propagationtest for gRPC.
 //
 // In a test of the service:
 //
@@ -15,10 +15,10 @@
 //		})
 //	}
 //
-// The kit calls every method with headers of its own making, and is the
-// upstream that the service calls in turn, so that it sees what arrives on the
-// wire. What it finds wrong it explains as propagationtest does, whose cases
-// these are, but for those about redirects and bodies.
+// The kit calls every method with headers of its own making, and is the upstream
+// that the service calls in turn, so that it sees what arrives on the wire. It has
+// the cases of propagationtest, except those about redirects and bodies, and
+// explains a fault in the same way.
 package grpcrelaytest
 
 import (
@@ -37,34 +37,34 @@ import (
 
 // Service is the service under test.
 type Service struct {
-	// Register registers the service with s, and has it make its calls to
-	// upstream: at least one for every call of one of Methods. It is called
-	// once a method.
+	// Register registers the service with s, and tells it to make its calls to
+	// upstream: at least one for every call of one of Methods. The kit calls
+	// Register once for each method.
 	Register func(s grpc.ServiceRegistrar, upstream Upstream)
 
 	// ServerOptions are those of the service's server, and DialOptions those of
 	// its connection to the upstream: the interceptors and stats handlers that
-	// are to be tested. With none, the service does all itself.
+	// are to be tested. They are empty if the service relays by itself.
 	//
 	// If there are DialOptions, or if Register replaces the Transport of the
-	// upstream's Client, the kit makes calls of its own in the same way too, in
-	// the context of those that the service made: a second call, one with a
-	// header of the caller's own, one that is made after the answer.
+	// upstream's Client, the kit also makes calls of its own in that way, in the
+	// contexts of the service's calls: a second call, one with a header that the
+	// caller set itself, and one after the answer.
 	ServerOptions []grpc.ServerOption
 	DialOptions   []grpc.DialOption
 
-	// Methods are the methods that are called, by their full names
-	// (/reviews.Reviews/Get), each with a message, of which nil is an empty one.
-	// Nil is every method that is registered, with an empty message.
+	// Methods are the methods to call, by their full names
+	// (/reviews.Reviews/Get), each with its message; a nil message is an empty
+	// one. Nil Methods are all registered methods, with empty messages.
 	Methods map[string]proto.Message
 
-	// Backend registers with s what the upstream answers with. Methods that it
-	// does not register are answered with an empty message; all are, if it is
-	// nil.
+	// Backend registers with s the services that answer in the upstream. The
+	// upstream answers other methods with an empty message, and all methods if
+	// Backend is nil.
 	Backend func(s grpc.ServiceRegistrar)
 
-	// Families are what the service promises to pass on. The zero value is
-	// propagation.Istio(). The kit judges no other headers.
+	// Families are the families that the service promises to relay. The zero
+	// value is propagation.Istio(). The kit does not test other headers.
 	Families propagation.Families
 
 	// Spans says whether the service makes spans of its own. Zero is

@@ -147,10 +147,12 @@ func relaying(f propagation.Families) grpcrelaytest.Service {
 }
 
 func TestTheInterceptorsPass(t *testing.T) {
+	t.Parallel()
 	grpcrelaytest.Run(t, relaying(propagation.Istio().With(propagation.Baggage, propagation.GRPCTraceBin, propagation.Datadog, propagation.Custom("end-user"))))
 }
 
 func TestAServiceThatCallsOverHTTPPasses(t *testing.T) {
+	t.Parallel()
 	s := relaying(propagation.Families{})
 	s.Methods = each(empty, both)
 	s.Register = func(s grpc.ServiceRegistrar, upstream grpcrelaytest.Upstream) {
@@ -187,6 +189,7 @@ func (s overHTTP) FullDuplexCall(stream testgrpc.TestService_FullDuplexCallServe
 }
 
 func TestTheUpstreamAnswersWhatItIsTold(t *testing.T) {
+	t.Parallel()
 	s := relaying(propagation.Families{})
 	s.Methods = map[string]proto.Message{"/grpc.testing.TestService/UnaryCall": &testgrpc.SimpleRequest{ResponseSize: 7}}
 	seen := make(chan int32, 1000)
@@ -222,6 +225,7 @@ func (answering) UnaryCall(_ context.Context, in *testgrpc.SimpleRequest) (*test
 }
 
 func TestWhatCannotBeTestedIsSaid(t *testing.T) {
+	t.Parallel()
 	ours := byHand(func(ctx context.Context) context.Context { return ctx })
 	none, unknown, silent := ours, ours, ours
 	none.Register = nil

@@ -4,8 +4,8 @@
 //	go run github.com/tracebaton/tracebaton/relayvet/cmd/relayvet@latest ./...
 //	go vet -vettool=$(which relayvet) ./...
 //
-// Run relayvet help relayvet for its switches; -fix applies the suggested
-// fixes, -json prints the reports for other programs.
+// -fix applies the suggested fixes, and -json prints the reports for other
+// programs. To see its switches, run: relayvet help relayvet
 package main
 
 import (

@@ -85,7 +85,7 @@ func (s *Store) Link(trace string) string { return s.base.JoinPath(s.api.link, t
 func (s *Store) ReadAll(ctx context.Context, base string, r *Reader) error {
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" {
-		return fmt.Errorf("%q is no URL of a server, such as http://jaeger:16686", base)
+		return fmt.Errorf("%q is not the URL of a server, such as http://jaeger:16686", base)
 	}
 	s.base, s.http = u, &http.Client{Timeout: patience}
 	services, err := s.discover(ctx)
@@ -174,7 +174,7 @@ func parseServices(r io.Reader) ([]string, error) {
 	var list []string
 	if json.Unmarshal(b, &list) != nil {
 		if err := json.Unmarshal(b, &answer); err != nil {
-			return nil, fmt.Errorf("no list of services: %w", err)
+			return nil, fmt.Errorf("cannot read the list of services: %w", err)
 		}
 		list = slices.Concat(answer.Services, answer.Data)
 	}

@@ -77,7 +77,7 @@ func TestStoreThatIsNone(t *testing.T) {
 	defer server.Close()
 	for url, says := range map[string]string{
 		server.URL: "answers neither as Jaeger nor as Zipkin does",
-		"http://":  "is no URL of a server",
+		"http://":  "is not the URL of a server",
 	} {
 		s := spans.Store{Since: time.Minute, Limit: 1}
 		assert.ErrorContains(t, s.ReadAll(t.Context(), url, &spans.Reader{}), says)

@@ -9,7 +9,7 @@ import (
 )
 
 func derivedEngine() *gin.Engine {
-	e := gin.Default() // want `the contexts of this gin engine hide their request's: [a-z]+.price passes c to client.Price`
+	e := gin.Default() // want `the contexts of this gin engine hide the context of the request: [a-z]+.price passes c to client.Price`
 	e.GET("/", nil)
 	return e
 }

@@ -8,7 +8,7 @@ import (
 )
 
 func helperEngine() *gin.Engine {
-	e := gin.Default() // want `the contexts of this gin engine hide their request's: [a-z]+.price passes c to fetch`
+	e := gin.Default() // want `the contexts of this gin engine hide the context of the request: [a-z]+.price passes c to fetch`
 	e.GET("/", nil)
 	return e
 }

@@ -7,7 +7,7 @@ import (
 )
 
 func requestEngine() *gin.Engine {
-	e := gin.New() // want `the contexts of this gin engine hide their request's: [a-z]+.price passes c to http.DefaultClient.Do`
+	e := gin.New() // want `the contexts of this gin engine hide the context of the request: [a-z]+.price passes c to http.DefaultClient.Do`
 	e.GET("/", nil)
 	return e
 }

@@ -6,7 +6,7 @@ import (
 )
 
 func rpcEngine() *gin.Engine {
-	e := gin.Default() // want `the contexts of this gin engine hide their request's: [a-z]+.price passes c to client.Price \(lost/gin/rpc/engine.go:\d+\)`
+	e := gin.Default() // want `the contexts of this gin engine hide the context of the request: [a-z]+.price passes c to client.Price \(lost/gin/rpc/engine.go:\d+\)`
 	e.GET("/", nil)
 	return e
 }

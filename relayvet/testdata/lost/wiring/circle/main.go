@@ -8,5 +8,5 @@ import (
 )
 
 func install() {
-	http.DefaultTransport = otelhttp.NewTransport(&middleware.Transport{}) // want `every call will end in itself: a nil Base is http.DefaultTransport`
+	http.DefaultTransport = otelhttp.NewTransport(&middleware.Transport{}) // want `every call will call itself: a nil Base is http.DefaultTransport`
 }

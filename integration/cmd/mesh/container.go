@@ -1,0 +1,405 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// container is a process that runs in place of a container: the image's program
+// in the pod's namespace, with the container's user, environment and arguments.
+// It runs in a folder that has the files of its volumes. There, a relative path
+// is what it is in the container's own root, which is all that Istio's programs
+// use; absolute ones in arguments are led there.
+type container struct {
+	*corev1.Container
+	pod *pod
+
+	root string
+	env  []string
+	uid  int64
+	gid  int64
+
+	began time.Time
+	cmd   *exec.Cmd
+	done  chan struct{}
+	code  int // how it has ended
+}
+
+func (c *container) log() string { return filepath.Join(c.pod.dir, c.Name+".log") }
+
+func (c *container) start() error {
+	program, ok := c.pod.worker.program(c.Image)
+	if !ok {
+		return fmt.Errorf("no program here runs in place of the image %s", c.Image)
+	}
+	c.root = filepath.Join(c.pod.dir, c.Name)
+	c.user()
+	var err error
+	if c.env, err = c.environment(); err != nil {
+		return err
+	}
+	if err := c.volumes(); err != nil {
+		return err
+	}
+	args := c.arguments()
+	switch filepath.Base(program) {
+	case "pilot-agent":
+		if err := c.prepareProxy(); err != nil {
+			return err
+		}
+	case "pilot-discovery":
+		// In a cluster its account's token is at an absolute path.
+		args = append(args, "--kubeconfig="+kubeconfig)
+	}
+	if err := filepath.WalkDir(c.root, func(path string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Chown(path, int(c.uid), int(c.gid)))
+	}); err != nil {
+		return err
+	}
+	// Envoy opens /dev/stdout again for its access log, as its own user.
+	out, err := os.OpenFile(c.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = out.Close() }()
+	if err := out.Chmod(0o666); err != nil { // #nosec G302 -- see above
+		return err
+	}
+	argv := c.command(program, args...)
+	c.cmd = exec.Command(argv[0], argv[1:]...) // #nosec G204 -- the pod's own
+	c.cmd.Env, c.cmd.Dir = c.env, c.root
+	c.cmd.Stdout, c.cmd.Stderr = out, out
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := c.cmd.Start(); err != nil {
+		return err
+	}
+	c.began, c.done = time.Now(), make(chan struct{})
+	go func() {
+		_ = c.cmd.Wait() // the code says how it went
+		c.code = c.cmd.ProcessState.ExitCode()
+		if c.code < 0 { // by a signal
+			c.code = 128 + int(syscall.SIGKILL)
+		}
+		close(c.done)
+	}()
+	return nil
+}
+
+// command is a command as the container runs it: in the pod's namespace, by the
+// container's user.
+func (c *container) command(name string, args ...string) []string {
+	drop := []string{"--reuid", strconv.FormatInt(c.uid, 10), "--regid", strconv.FormatInt(c.gid, 10), "--clear-groups", name}
+	return c.pod.netns.command("setpriv", append(drop, args...)...)
+}
+
+// wait waits for the container to end well.
+func (c *container) wait() error {
+	select {
+	case <-c.done:
+	case <-time.After(patience):
+		return errors.New("it does not end")
+	}
+	if c.code != 0 {
+		text, _ := os.ReadFile(c.log())
+		return fmt.Errorf("exit status %d: %s", c.code, text)
+	}
+	return nil
+}
+
+func (c *container) running() bool {
+	select {
+	case <-c.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// terminate asks the container to end.
+func (c *container) terminate() { _ = c.cmd.Process.Signal(syscall.SIGTERM) } // one that has ended is what we want
+
+// user finds out who runs the container.
+func (c *container) user() {
+	for _, id := range []struct {
+		own *int64
+		to  *int64
+	}{
+		{c.of(func(s *corev1.PodSecurityContext) *int64 { return s.RunAsUser }, func(s *corev1.SecurityContext) *int64 { return s.RunAsUser }), &c.uid},
+		{c.of(func(s *corev1.PodSecurityContext) *int64 { return s.RunAsGroup }, func(s *corev1.SecurityContext) *int64 { return s.RunAsGroup }), &c.gid},
+	} {
+		if id.own != nil {
+			*id.to = *id.own
+		}
+	}
+}
+
+// of is what the container's security context says, else the pod's.
+func (c *container) of(pods func(*corev1.PodSecurityContext) *int64, own func(*corev1.SecurityContext) *int64) *int64 {
+	if s := c.SecurityContext; s != nil {
+		if v := own(s); v != nil {
+			return v
+		}
+	}
+	if s := c.pod.Spec.SecurityContext; s != nil {
+		return pods(s)
+	}
+	return nil
+}
+
+// reference is $(NAME) in an argument or in the value of a variable.
+var reference = regexp.MustCompile(`\$\(([A-Za-z_][A-Za-z0-9_]*)\)`)
+
+func (c *container) expand(text string, env map[string]string) string {
+	return reference.ReplaceAllStringFunc(text, func(ref string) string {
+		if value, ok := env[reference.FindStringSubmatch(ref)[1]]; ok {
+			return value
+		}
+		return ref
+	})
+}
+
+func (c *container) arguments() []string {
+	env := map[string]string{}
+	for _, variable := range c.env {
+		name, value, _ := strings.Cut(variable, "=")
+		env[name] = value
+	}
+	var args []string
+	for _, arg := range c.Args {
+		arg = c.expand(arg, env)
+		for _, m := range c.VolumeMounts {
+			arg = strings.ReplaceAll(arg, "="+m.MountPath, "="+filepath.Join(c.root, m.MountPath))
+		}
+		args = append(args, arg)
+	}
+	return args
+}
+
+// environment is the container's, with what its image has.
+func (c *container) environment() ([]string, error) {
+	env := map[string]string{
+		"PATH": strings.Join([]string{
+			filepath.Join(c.pod.worker.Root, "integration", "bin"), filepath.Dir(c.pod.worker.tool("pilot-agent")), os.Getenv("PATH"),
+		}, ":"),
+		"HOME":     "/",
+		"HOSTNAME": c.pod.Name,
+	}
+	for _, from := range c.EnvFrom {
+		if from.ConfigMapRef != nil {
+			data, err := c.configMap(from.ConfigMapRef.Name, from.ConfigMapRef.Optional)
+			if err != nil {
+				return nil, err
+			}
+			maps.Copy(env, data)
+		}
+	}
+	for _, v := range c.Env {
+		value, err := c.value(v, env)
+		if err != nil {
+			return nil, fmt.Errorf("variable %s: %w", v.Name, err)
+		}
+		env[v.Name] = value
+	}
+	var list []string
+	for name, value := range env {
+		list = append(list, name+"="+value)
+	}
+	slices.Sort(list)
+	return list, nil
+}
+
+func (c *container) value(v corev1.EnvVar, env map[string]string) (string, error) {
+	switch from := v.ValueFrom; {
+	case from == nil:
+		return c.expand(v.Value, env), nil
+	case from.FieldRef != nil:
+		return c.field(from.FieldRef.FieldPath)
+	case from.ResourceFieldRef != nil:
+		limit := c.Resources.Limits[corev1.ResourceName(strings.TrimPrefix(from.ResourceFieldRef.Resource, "limits."))]
+		if limit.IsZero() {
+			return "2", nil
+		}
+		return strconv.FormatInt(limit.Value(), 10), nil
+	case from.ConfigMapKeyRef != nil:
+		data, err := c.configMap(from.ConfigMapKeyRef.Name, from.ConfigMapKeyRef.Optional)
+		return data[from.ConfigMapKeyRef.Key], err
+	default:
+		return "", errors.New("its source is not one that is known here")
+	}
+}
+
+var keyed = regexp.MustCompile(`^metadata\.(labels|annotations)\['(.+)'\]$`)
+
+// field is a field of the pod, as the downward API gives it.
+func (c *container) field(path string) (string, error) {
+	p := c.pod
+	if m := keyed.FindStringSubmatch(path); m != nil {
+		return map[string]map[string]string{"labels": p.Labels, "annotations": p.Annotations}[m[1]][m[2]], nil
+	}
+	value, ok := map[string]string{
+		"metadata.name": p.Name, "metadata.namespace": p.Namespace, "metadata.uid": string(p.UID),
+		"metadata.labels": lines(p.Labels), "metadata.annotations": lines(p.Annotations),
+		"spec.nodeName": nodeName, "spec.serviceAccountName": p.Spec.ServiceAccountName,
+		"status.podIP": p.ip, "status.podIPs": p.ip, "status.hostIP": nodeAddr, "status.hostIPs": nodeAddr,
+	}[path]
+	if !ok {
+		return "", fmt.Errorf("the field %s is not one that is known here", path)
+	}
+	return value, nil
+}
+
+// lines are labels or annotations as a file of the downward API has them.
+func lines(m map[string]string) string {
+	var b strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		fmt.Fprintf(&b, "%s=%q\n", key, m[key])
+	}
+	return b.String()
+}
+
+func (c *container) configMap(name string, optional *bool) (map[string]string, error) {
+	m, err := c.pod.worker.cluster.CoreV1().ConfigMaps(c.pod.Namespace).Get(context.Background(), name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) && optional != nil && *optional {
+		return nil, nil
+	}
+	return m.Data, err
+}
+
+// volumes writes the files of the container's volumes below its root.
+func (c *container) volumes() error {
+	if err := os.Mkdir(c.root, 0o750); err != nil {
+		return err
+	}
+	for _, mount := range c.VolumeMounts {
+		dir := filepath.Join(c.root, mount.MountPath)
+		if err := os.MkdirAll(dir, 0o750); err != nil {
+			return err
+		}
+		i := slices.IndexFunc(c.pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == mount.Name })
+		files, err := c.files(c.pod.Spec.Volumes[i])
+		if err != nil {
+			return fmt.Errorf("volume %s: %w", mount.Name, err)
+		}
+		for name, text := range files {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// files are those of a volume, none where it begins empty.
+func (c *container) files(v corev1.Volume) (map[string]string, error) {
+	sources := []corev1.VolumeProjection{{}}
+	if v.Projected != nil {
+		sources = v.Projected.Sources
+	}
+	if m := v.ConfigMap; m != nil {
+		sources[0].ConfigMap = &corev1.ConfigMapProjection{LocalObjectReference: m.LocalObjectReference, Items: m.Items, Optional: m.Optional}
+	}
+	if d := v.DownwardAPI; d != nil {
+		sources[0].DownwardAPI = &corev1.DownwardAPIProjection{Items: d.Items}
+	}
+	files := map[string]string{}
+	for _, s := range sources {
+		if m := s.ConfigMap; m != nil {
+			data, err := c.configMap(m.Name, m.Optional)
+			if err != nil {
+				return nil, err
+			}
+			for key, text := range data {
+				files[key] = text
+			}
+			for _, item := range m.Items {
+				files[item.Path] = data[item.Key]
+			}
+		}
+		if s.DownwardAPI != nil {
+			for _, item := range s.DownwardAPI.Items {
+				if item.FieldRef == nil {
+					continue // of the container's resources, which have no limits here
+				}
+				text, err := c.field(item.FieldRef.FieldPath)
+				if err != nil {
+					return nil, err
+				}
+				files[item.Path] = text
+			}
+		}
+		if t := s.ServiceAccountToken; t != nil {
+			token, err := c.token(t)
+			if err != nil {
+				return nil, err
+			}
+			files[t.Path] = token
+		}
+	}
+	return files, nil
+}
+
+func (c *container) token(t *corev1.ServiceAccountTokenProjection) (string, error) {
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
+		// As long as a mesh may be up: nobody renews it.
+		ExpirationSeconds: new(int64(24 * 60 * 60)),
+		BoundObjectRef:    &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: c.pod.Name, UID: c.pod.UID},
+	}}
+	if t.Audience != "" {
+		request.Spec.Audiences = []string{t.Audience}
+	}
+	request, err := c.pod.worker.cluster.CoreV1().ServiceAccounts(c.pod.Namespace).CreateToken(
+		context.Background(), c.pod.Spec.ServiceAccountName, request, metav1.CreateOptions{})
+	if err != nil {
+		return "", err
+	}
+	return request.Status.Token, nil
+}
+
+// prepareProxy gives pilot-agent what is in its image: Envoy, and the template
+// of Envoy's first configuration.
+func (c *container) prepareProxy() error {
+	for i, v := range c.env {
+		text, ok := strings.CutPrefix(v, "PROXY_CONFIG=")
+		if !ok {
+			continue
+		}
+		conf := map[string]any{}
+		if err := json.Unmarshal([]byte(text), &conf); err != nil {
+			return fmt.Errorf("%s: %w", v, err)
+		}
+		conf["binaryPath"] = c.pod.worker.Envoy
+		c.env[i] = "PROXY_CONFIG=" + string(marshal(conf))
+	}
+	if !slices.ContainsFunc(c.env, func(v string) bool { return strings.HasPrefix(v, "PROXY_CONFIG=") }) {
+		c.env = append(c.env, "PROXY_CONFIG="+string(marshal(map[string]string{"binaryPath": c.pod.worker.Envoy})))
+	}
+	// Else it looks for a cloud's metadata for two seconds.
+	c.env = append(c.env, "CLOUD_PLATFORM=none")
+	dir := filepath.Join(c.root, "var", "lib", "istio", "envoy")
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(c.pod.worker.tool("envoy_bootstrap.json"))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "envoy_bootstrap_tmpl.json"), text, 0o600)
+}
