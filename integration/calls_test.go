@@ -83,6 +83,42 @@ func TestCalls(t *testing.T) {
 					require.Equal(t, "2 in a chain", shapes(p.spans(t)))
 				})
 
+				t.Run("a call that the server's sidecar refuses has both spans", func(t *testing.T) {
+					p := newPath(t, binary, tracer, envoy.Listener{Inbound: true, Filters: []map[string]any{refuse}}, func(http.ResponseWriter, *http.Request) {
+						assert.Fail(t, "the server is called")
+					})
+					require.Equal(t, http.StatusForbidden, p.get(t).StatusCode)
+					require.Equal(t, "2 in a chain", shapes(p.spans(t)))
+				})
+
+				t.Run("a call that the caller's sidecar aborts has the caller's span alone", func(t *testing.T) {
+					p := newPath(t, binary, tracer, envoy.Listener{Filters: []map[string]any{abort}}, func(http.ResponseWriter, *http.Request) {
+						assert.Fail(t, "the server is called")
+					})
+					require.Equal(t, http.StatusServiceUnavailable, p.get(t).StatusCode)
+					require.Equal(t, map[string]int{"client": 1}, kinds(p.spans(t)))
+				})
+
+				t.Run("without context propagation a route takes away what the caller sent", func(t *testing.T) {
+					arrived := make(chan http.Header, 1)
+					p := newPath(t, binary, tracer, envoy.Listener{
+						NoContextPropagation: true, LateRemove: []string{"x-request-id", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "traceparent", "tracestate"},
+					}, func(_ http.ResponseWriter, r *http.Request) {
+						arrived <- r.Header
+					})
+					require.Equal(t, http.StatusOK, p.get(t,
+						"x-b3-traceid: T", "x-b3-spanid: S", "x-b3-sampled: 1", "traceparent: 00-T-S-01", "tracestate: a=1").StatusCode)
+					for name := range <-arrived {
+						require.NotRegexp(t, `(?i)^(x-b3-.*|trace.*|x-request-id)$`, name)
+					}
+					traces := map[string]string{}
+					for _, s := range p.spans(t) {
+						traces[s.Kind] = s.Trace
+					}
+					require.Equal(t, symbols["T"], traces["client"], "its own span is in the caller's trace all the same")
+					require.NotEqual(t, symbols["T"], traces["server"])
+				})
+
 				t.Run("without context propagation each span is a trace, and the request ID travels", func(t *testing.T) {
 					arrived := make(chan http.Header, 1)
 					p := newPath(t, binary, tracer, envoy.Listener{NoContextPropagation: true}, func(_ http.ResponseWriter, r *http.Request) {
@@ -99,19 +135,48 @@ func TestCalls(t *testing.T) {
 	}
 }
 
+// refuse is what an AuthorizationPolicy that denies everything makes.
+var refuse = map[string]any{
+	"name": "envoy.filters.http.rbac",
+	"typed_config": map[string]any{
+		"@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC",
+		"rules": map[string]any{
+			"action": "DENY",
+			"policies": map[string]any{
+				"all": map[string]any{"permissions": []any{map[string]any{"any": true}}, "principals": []any{map[string]any{"any": true}}},
+			},
+		},
+	},
+}
+
+// abort is what the fault of deploy/istio/route-abort.yaml makes, of all calls.
+var abort = map[string]any{
+	"name": "envoy.filters.http.fault",
+	"typed_config": map[string]any{
+		"@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
+		"abort": map[string]any{"http_status": 503, "percentage": map[string]any{"numerator": 100}},
+	},
+}
+
 // path is a way to a server through two sidecars.
 type path struct {
 	envoy     *envoy.Proxy
 	collector *envoy.Collector
 }
 
-// newPath starts the sidecars with the options.
+// newPath starts the sidecars with the options. The filters among them are for the
+// caller's, or the server's if they are said to be Inbound.
 func newPath(t *testing.T, binary envoy.Binary, tracer envoy.Tracer, options envoy.Listener, server http.HandlerFunc) *path {
 	t.Helper()
 	s := httptest.NewServer(server)
 	t.Cleanup(s.Close)
 	p := &path{collector: envoy.Collect(t)}
 	in, out := options, options
+	if options.Inbound {
+		out.Inbound, out.Filters = false, nil
+	} else {
+		in.Filters = nil
+	}
 	in.Name, in.Addr, in.Upstream, in.Inbound, in.Retries, in.Timeout = "in", process.FreeAddr(t), s.Listener.Addr().String(), true, 0, ""
 	out.Name, out.Upstream = "out", in.Addr
 	in.Tracer, out.Tracer = tracer, tracer
@@ -122,9 +187,15 @@ func newPath(t *testing.T, binary envoy.Binary, tracer envoy.Tracer, options env
 	return p
 }
 
-func (p *path) get(t *testing.T) *http.Response {
+func (p *path) get(t *testing.T, lines ...string) *http.Response {
 	t.Helper()
-	resp, err := (&http.Client{Timeout: patience}).Get("http://" + p.envoy.Addr("out"))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.envoy.Addr("out"), nil)
+	require.NoError(t, err)
+	for _, line := range lines {
+		name, value := split(line)
+		req.Header.Add(name, expand(value))
+	}
+	resp, err := (&http.Client{Timeout: patience}).Do(req)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	return resp

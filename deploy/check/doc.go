@@ -8,6 +8,7 @@
 //	GOWORK=off go test -run TestBroken .      # what is broken is caught
 //	GOWORK=off go test -run TestImages .      # needs buildah and busybox-static (Debian's names)
 //	GOWORK=off go tool istioctl version --remote=false
+//	bash cluster.sh                           # what only a cluster can tell, in kubectl's
 //
 // Kustomize, the validation of Kubernetes' API server, its Pod Security
 // Standards, Istio's schemas, istioctl and istiod run inside the test binary,

@@ -8,11 +8,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	rbac "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/encoding/prototext"
+	"istio.io/istio/pilot/test/xdstest"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -129,11 +133,9 @@ func TestPortsOfTheWalkthroughAreFree(t *testing.T) {
 // checked with.
 func addon(t testing.TB, name string) string {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "istio.io/istio")
-	cmd.Env = append(os.Environ(), "GOWORK=off") // of this module
-	out, err := cmd.Output()
+	dir, err := moduleDir("istio.io/istio")
 	require.NoError(t, err)
-	return filepath.Join(strings.TrimSpace(string(out)), "samples", "addons", name)
+	return filepath.Join(dir, "samples", "addons", name)
 }
 
 func TestKialiReadsTracesAfterTheWalkthroughsCommand(t *testing.T) {
@@ -193,4 +195,77 @@ func TestGrafanasSourceIsNotInTheSample(t *testing.T) {
 	require.NoError(t, err)
 	require.NotContains(t, string(sample), "type: "+source.Type, "the walkthrough says that there is none")
 	require.Contains(t, walkthrough(t), "datasourceUid: "+source.UID)
+}
+
+// samples are the dashboards' Services in the samples.
+func samples(t testing.TB, names ...string) (services objects) {
+	t.Helper()
+	for _, name := range names {
+		text, err := os.ReadFile(addon(t, name+".yaml"))
+		require.NoError(t, err)
+		for _, o := range parse(t, string(text)).of("Service") {
+			if o.GetName() == name {
+				services = append(services, o)
+			}
+		}
+	}
+	require.Len(t, services, len(names))
+	return services
+}
+
+func TestDashboardsAreReachedByThoseWhoForwardAPort(t *testing.T) {
+	objs := apply(t, build(t, "../istio"), "../addons/dashboards.yaml")
+	require.Empty(t, schemas(t, objs))
+	require.Empty(t, validate(t, objs))
+	objs = append(objs, samples(t, "grafana", "kiali", "prometheus")...)
+	require.Empty(t, slices.DeleteFunc(analyze(t, objs), func(s string) bool {
+		return strings.Contains(s, "Port name service") // the sample's own
+	}))
+
+	c := control(t, objs)
+	gateway := c.proxy(t, "istio-ingressgateway-0")
+	var denied []string
+	for _, m := range c.managers(t, gateway) {
+		for _, f := range m.GetHttpFilters() {
+			if f.GetName() == "envoy.filters.http.rbac" {
+				denied = append(denied, prototext.Format(xdstest.UnmarshalAny[rbac.RBAC](t, f.GetTypedConfig()).GetRules()))
+			}
+		}
+	}
+	require.Len(t, denied, 1)
+	require.Contains(t, denied[0], "DENY")
+	require.Contains(t, denied[0], "127.0.0.1")
+	for _, l := range c.Listeners(gateway) {
+		if port := l.GetAddress().GetSocketAddress().GetPortValue(); port < 15000 {
+			require.Regexp(t, fmt.Sprintf(`destination_port: *%d`, port), denied[0])
+		}
+	}
+	for domain, want := range map[string]string{
+		"grafana.localhost":    "outbound|3000||grafana.istio-system.svc.cluster.local",
+		"kiali.localhost":      "outbound|20001||kiali.istio-system.svc.cluster.local",
+		"prometheus.localhost": "outbound|9090||prometheus.istio-system.svc.cluster.local",
+		"jaeger.localhost":     "outbound|16686||" + jaeger,
+	} {
+		require.Equal(t, []string{"/ " + want}, c.routes(t, gateway, domain))
+		require.Contains(t, denied[0], `"`+domain+`"`)
+	}
+	text, err := os.ReadFile(addon(t, "grafana.yaml"))
+	require.NoError(t, err)
+	require.Regexp(t, `GF_AUTH_ANONYMOUS_ORG_ROLE"\s+value: "Admin"`, string(text), "what the file warns of")
+}
+
+// The kinds that are installed are those that the manifests are checked with.
+func TestGatewayAPIHasOneVersion(t *testing.T) {
+	dir, err := moduleDir("sigs.k8s.io/gateway-api")
+	require.NoError(t, err)
+	_, want, ok := strings.Cut(filepath.Base(dir), "@")
+	require.True(t, ok, dir)
+	count := 0
+	for name, text := range texts(t) {
+		for _, m := range regexp.MustCompile(`gateway-api/releases/download/(v[\d.]+)/`).FindAllStringSubmatch(text, -1) {
+			count++
+			assert.Equal(t, want, m[1], name)
+		}
+	}
+	require.NotZero(t, count)
 }

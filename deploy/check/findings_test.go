@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -56,7 +57,7 @@ func findings(t testing.TB, objs objects) (found []string) {
 	for _, o := range objs {
 		found = append(found, podSecurity(t, o)...)
 	}
-	found = append(found, istioSchemas(t, objs)...)
+	found = append(found, schemas(t, objs)...)
 	found = append(found, validate(t, objs)...)
 	found = append(found, references(t, objs)...)
 	found = append(found, tracing(t, objs)...)
@@ -67,13 +68,17 @@ func istios(o *unstructured.Unstructured) bool {
 	return strings.HasSuffix(o.GroupVersionKind().Group, ".istio.io")
 }
 
+func gatewayAPIs(o *unstructured.Unstructured) bool {
+	return o.GroupVersionKind().Group == "gateway.networking.k8s.io"
+}
+
 var strict = serializer.NewCodecFactory(legacyscheme.Scheme, serializer.EnableStrict).UniversalDecoder()
 
 // kubernetes finds what Kubernetes' API server would refuse or warn of:
 // unknown fields, and all that its validation looks at.
 func kubernetes(t testing.TB, o *unstructured.Unstructured) []string {
 	t.Helper()
-	if istios(o) {
+	if istios(o) || gatewayAPIs(o) {
 		return nil
 	}
 	text, err := json.Marshal(o.Object)
@@ -147,7 +152,9 @@ func podOf(t testing.TB, o *unstructured.Unstructured) (corev1.Pod, bool) {
 	return pod, true
 }
 
-var istioValidator = sync.OnceValues(func() (*crd.Validator, error) {
+// validator knows Istio's custom resources, and those of the Gateway API's
+// standard channel.
+var validator = sync.OnceValues(func() (*crd.Validator, error) {
 	text, err := fs.ReadFile(manifests.FS, "charts/base/files/crd-all.gen.yaml")
 	if err != nil {
 		return nil, err
@@ -160,23 +167,50 @@ var istioValidator = sync.OnceValues(func() (*crd.Validator, error) {
 	err = os.WriteFile(file, text, 0o600)
 	var v *crd.Validator
 	if err == nil {
-		v, err = crd.NewValidatorFromFiles(file)
+		var files []string
+		files, err = gatewayAPICRDs()
+		if err == nil {
+			v, err = crd.NewValidatorFromFiles(append(files, file)...)
+		}
 	}
 	return v, errors.Join(err, os.RemoveAll(dir))
 })
 
-// istioSchemas finds what the API server would refuse once it knows Istio's
-// custom resources.
-func istioSchemas(t testing.TB, objs objects) (found []string) {
+func gatewayAPICRDs() ([]string, error) {
+	dir, err := moduleDir("sigs.k8s.io/gateway-api")
+	if err != nil {
+		return nil, err
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "config", "crd", "standard", "gateway.networking.k8s.io_*.yaml"))
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("%s has no custom resource definitions", dir)
+	}
+	return files, err
+}
+
+// moduleDir returns where the source of a module is that this one requires.
+func moduleDir(path string) (string, error) {
+	cmd := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", path) // #nosec G204 -- the tests' own
+	cmd.Env = append(os.Environ(), "GOWORK=off")                    // of this module
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("find the source of %s: %w", path, err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// schemas finds what the API server would refuse once it knows the custom
+// resources.
+func schemas(t testing.TB, objs objects) (found []string) {
 	t.Helper()
-	validator, err := istioValidator()
+	v, err := validator()
 	require.NoError(t, err)
 	for _, o := range objs {
-		if !istios(o) {
+		if !istios(o) && !gatewayAPIs(o) {
 			continue
 		}
-		if err := validator.ValidateCustomResource(o.DeepCopy()); err != nil {
-			found = append(found, fmt.Sprintf("istio schema: %v", err))
+		if err := v.ValidateCustomResource(o.DeepCopy()); err != nil {
+			found = append(found, fmt.Sprintf("schema: %v", err))
 		}
 	}
 	return found

@@ -17,6 +17,7 @@ import (
 	fault "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
 	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	mutation "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"istio.io/istio/pilot/pkg/config/kube/crd"
@@ -24,13 +25,17 @@ import (
 	"istio.io/istio/pilot/test/xds"
 	"istio.io/istio/pilot/test/xdstest"
 	"istio.io/istio/pkg/config/mesh"
+	istiokube "istio.io/istio/pkg/kube"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/scheme"
 )
 
 const jaeger = "jaeger.tracebaton.svc.cluster.local"
+
+// gatewayName is the label of pods that istiod makes of a Gateway of the Gateway
+// API.
+const gatewayName = "gateway.networking.k8s.io/gateway-name"
 
 // What the manifests are for: that spans reach Jaeger. Istiod itself says what
 // it would have the sidecars do.
@@ -77,7 +82,23 @@ func TestEverySidecarTracesToJaeger(t *testing.T) {
 	}
 }
 
-// The gateway's list is as long as that of the library's Edge.
+// What docs/istio.md tells those who call by the gateway's name.
+func TestCallsByTheGatewaysNameCanStayInside(t *testing.T) {
+	objs := apply(t, build(t, "../istio"), "../istio/gateway.yaml")
+	sleeps := func() []string {
+		c := control(t, objs)
+		return c.routes(t, c.proxy(t, "sleep-v1-0"), "flaskapp.localhost")
+	}
+	require.Empty(t, sleeps(), "the call leaves, and comes back through the gateway")
+	for _, o := range objs.of("VirtualService") {
+		if o.GetName() == "flaskapp-outside" {
+			require.NoError(t, unstructured.SetNestedStringSlice(o.Object, []string{"flaskapp", "mesh"}, "spec", "gateways"))
+		}
+	}
+	const v2 = "outbound|80|v2|flaskapp.tracebaton.svc.cluster.local"
+	require.Equal(t, []string{"=/ " + v2 + " without end-user", "=/env/version " + v2 + " without end-user"}, sleeps())
+}
+
 func TestGatewaysDropTraceHeadersBeforeTheyReadThem(t *testing.T) {
 	for _, tt := range []struct {
 		name, namespace string
@@ -85,7 +106,7 @@ func TestGatewaysDropTraceHeadersBeforeTheyReadThem(t *testing.T) {
 	}{
 		{"of istioctl's profiles", "istio-system", map[string]string{"istio": "ingressgateway"}},
 		{"of the Helm chart", "istio-ingress", map[string]string{"istio": "ingress"}},
-		{"of the Gateway API", "tracebaton", map[string]string{"gateway.networking.k8s.io/gateway-name": "outside"}},
+		{"of the Gateway API", "tracebaton", map[string]string{gatewayName: "outside"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			objs := apply(t, build(t, "../istio"), "../istio/gateway.yaml")
@@ -93,28 +114,34 @@ func TestGatewaysDropTraceHeadersBeforeTheyReadThem(t *testing.T) {
 				require.NoError(t, unstructured.SetNestedStringMap(g.Object, tt.labels, "spec", "selector"))
 			}
 			c := control(t, objs)
-			managers := c.managers(t, c.gateway(tt.namespace, tt.labels))
-			require.NotEmpty(t, managers)
-			for _, m := range managers {
-				extensions := m.GetEarlyHeaderMutationExtensions()
-				require.Len(t, extensions, 1)
-				var dropped, prefixes []string
-				for _, mutation := range xdstest.UnmarshalAny[mutation.HeaderMutation](t, extensions[0].GetTypedConfig()).GetMutations() {
-					if prefix := mutation.GetRemoveOnMatch().GetKeyMatcher().GetPrefix(); prefix != "" {
-						prefixes = append(prefixes, prefix)
-					} else {
-						dropped = append(dropped, mutation.GetRemove())
-					}
-				}
-				assert.ElementsMatch(t, strangers(t), dropped)
-				assert.ElementsMatch(t, []string{"uberctx-", "ot-baggage-"}, prefixes)
-				assert.Equal(t, core.HttpProtocolOptions_DROP_HEADER, m.GetCommonHttpProtocolOptions().GetHeadersWithUnderscoresAction())
-			}
+			dropsStrangersHeaders(t, c.managers(t, c.gateway(tt.namespace, tt.labels)))
 			for _, m := range c.managers(t, c.proxy(t, "flaskapp-v1-0")) {
 				require.Empty(t, m.GetEarlyHeaderMutationExtensions(), "sidecars must read what comes in")
 				require.Equal(t, core.HttpProtocolOptions_ALLOW, m.GetCommonHttpProtocolOptions().GetHeadersWithUnderscoresAction())
 			}
 		})
+	}
+}
+
+// dropsStrangersHeaders checks the list of headers, which is as long as that of the
+// library's Edge.
+func dropsStrangersHeaders(t testing.TB, managers []*hcm.HttpConnectionManager) {
+	t.Helper()
+	require.NotEmpty(t, managers)
+	for _, m := range managers {
+		extensions := m.GetEarlyHeaderMutationExtensions()
+		require.Len(t, extensions, 1)
+		var dropped, prefixes []string
+		for _, mutation := range xdstest.UnmarshalAny[mutation.HeaderMutation](t.(*testing.T), extensions[0].GetTypedConfig()).GetMutations() {
+			if prefix := mutation.GetRemoveOnMatch().GetKeyMatcher().GetPrefix(); prefix != "" {
+				prefixes = append(prefixes, prefix)
+			} else {
+				dropped = append(dropped, mutation.GetRemove())
+			}
+		}
+		assert.ElementsMatch(t, strangers(t), dropped)
+		assert.ElementsMatch(t, []string{"uberctx-", "ot-baggage-"}, prefixes)
+		assert.Equal(t, core.HttpProtocolOptions_DROP_HEADER, m.GetCommonHttpProtocolOptions().GetHeadersWithUnderscoresAction())
 	}
 }
 
@@ -168,6 +195,7 @@ func TestRoutes(t *testing.T) {
 		{"alice reaches v1 and others v2", "../istio/route-by-user.yaml", "sleep-v1-0", "flaskapp", []string{"/ end-user=alice " + v1, "/ " + v2}},
 		{"half of the calls reach either", "../istio/route-weights.yaml", "sleep-v1-0", "flaskapp", []string{"/ 50% " + v1 + " 50% " + v2}},
 		{"half of the calls wait", "../istio/route-delay.yaml", "sleep-v1-0", "flaskapp", []string{"/ " + v2 + " waits 2s in 50%"}},
+		{"half of the calls are answered by the caller's sidecar", "../istio/route-abort.yaml", "sleep-v1-0", "flaskapp", []string{"/ " + v2 + " is answered with 503 in 50%"}},
 		{"v1 gets a copy of all calls", "../istio/route-mirror.yaml", "sleep-v1-0", "flaskapp", []string{"/ " + v2 + " copied to " + v1 + " in 100% not sampled"}},
 		{"from outside two paths are reached", "../istio/gateway.yaml", "istio-ingressgateway-0", "flaskapp.localhost", []string{
 			"=/ " + v2 + " without end-user", "=/env/version " + v2 + " without end-user",
@@ -179,20 +207,24 @@ func TestRoutes(t *testing.T) {
 				objs = apply(t, objs, tt.file)
 			}
 			c := control(t, objs)
-			p := c.proxy(t, tt.pod)
-			var got []string
-			for _, config := range c.RoutesFromListeners(p, c.Listeners(p)) {
-				for _, host := range config.GetVirtualHosts() {
-					if slices.Contains(host.GetDomains(), tt.domain) {
-						for _, r := range host.GetRoutes() {
-							got = append(got, describe(t, r))
-						}
-					}
-				}
-			}
-			require.Equal(t, tt.want, got)
+			require.Equal(t, tt.want, c.routes(t, c.proxy(t, tt.pod), tt.domain))
 		})
 	}
+}
+
+// routes describes what the proxy does with requests for the domain.
+func (c cluster) routes(t testing.TB, p *model.Proxy, domain string) (found []string) {
+	t.Helper()
+	for _, config := range c.RoutesFromListeners(p, c.Listeners(p)) {
+		for _, host := range config.GetVirtualHosts() {
+			if slices.Contains(host.GetDomains(), domain) {
+				for _, r := range host.GetRoutes() {
+					found = append(found, describe(t, r))
+				}
+			}
+		}
+	}
+	return found
 }
 
 func describe(t testing.TB, r *route.Route) string {
@@ -213,21 +245,33 @@ func describe(t testing.TB, r *route.Route) string {
 		words = append(words, fmt.Sprintf("%d%% %s", c.GetWeight().GetValue(), c.GetName()))
 	}
 	for _, m := range action.GetRequestMirrorPolicies() {
-		words = append(words, fmt.Sprintf("copied to %s in %d%%", m.GetCluster(), m.GetRuntimeFraction().GetDefaultValue().GetNumerator()/10000))
+		words = append(words, fmt.Sprintf("copied to %s in %d%%", m.GetCluster(), percent(m.GetRuntimeFraction().GetDefaultValue())))
 		if sampled := m.GetTraceSampled(); sampled != nil && !sampled.GetValue() {
 			words = append(words, "not sampled")
 		}
 	}
 	for name, config := range r.GetTypedPerFilterConfig() {
 		if name == "envoy.filters.http.fault" {
-			delay := xdstest.UnmarshalAny[fault.HTTPFault](t.(*testing.T), config).GetDelay()
-			words = append(words, fmt.Sprintf("waits %v in %d%%", delay.GetFixedDelay().AsDuration(), delay.GetPercentage().GetNumerator()/10000))
+			fault := xdstest.UnmarshalAny[fault.HTTPFault](t.(*testing.T), config)
+			if delay := fault.GetDelay(); delay != nil {
+				words = append(words, fmt.Sprintf("waits %v in %d%%", delay.GetFixedDelay().AsDuration(), percent(delay.GetPercentage())))
+			}
+			if abort := fault.GetAbort(); abort != nil {
+				words = append(words, fmt.Sprintf("is answered with %d in %d%%", abort.GetHttpStatus(), percent(abort.GetPercentage())))
+			}
 		}
 	}
 	if remove := r.GetRequestHeadersToRemove(); len(remove) > 0 {
 		words = append(words, "without", strings.Join(remove, ","))
 	}
 	return strings.Join(words, " ")
+}
+
+func percent(f *typev3.FractionalPercent) uint32 {
+	if f.GetDenominator() == typev3.FractionalPercent_MILLION {
+		return f.GetNumerator() / 10000
+	}
+	return f.GetNumerator()
 }
 
 // cluster is istiod in a cluster in which a set of manifests and Istio are
@@ -250,10 +294,16 @@ func control(t testing.TB, objs objects) cluster {
 			istio = append(istio, o)
 			continue
 		}
-		if !slices.Contains([]string{"Namespace", "Service", "Pod"}, o.GetKind()) {
+		if !gatewayAPIs(o) && !slices.Contains([]string{"Namespace", "Service", "Pod"}, o.GetKind()) {
 			continue
 		}
-		obj, err := scheme.Scheme.New(o.GroupVersionKind())
+		if gatewayAPIs(o) {
+			v, err := validator()
+			require.NoError(t, err)
+			// Which fills in the defaults, as the API server does.
+			require.NoError(t, v.ValidateCustomResource(o))
+		}
+		obj, err := istiokube.IstioScheme.New(o.GroupVersionKind())
 		require.NoError(t, err)
 		require.NoError(t, runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, obj))
 		address++
@@ -285,7 +335,7 @@ func (c cluster) proxy(t testing.TB, name string) *model.Proxy {
 	pod := c.pods[name]
 	require.NotNil(t, pod, name)
 	kind := model.SidecarProxy
-	if pod.Namespace == "istio-system" {
+	if pod.Namespace == "istio-system" || pod.Labels[gatewayName] != "" {
 		kind = model.Router
 	}
 	return c.SetupProxy(&model.Proxy{

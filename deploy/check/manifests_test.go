@@ -14,6 +14,7 @@ import (
 	"istio.io/istio/pkg/config/mesh"
 	"istio.io/istio/pkg/util/protomarshal"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
@@ -37,10 +38,16 @@ func TestManifests(t *testing.T) {
 		{name: "the mesh routed by user", build: "../istio", files: []string{"../istio/route-by-user.yaml"}},
 		{name: "the mesh routed by weights", build: "../istio", files: []string{"../istio/route-weights.yaml"}},
 		{name: "the mesh with a delay", build: "../istio", files: []string{"../istio/route-delay.yaml"}},
+		{name: "the mesh with calls that fail", build: "../istio", files: []string{"../istio/route-abort.yaml"}},
 		{name: "the mesh with a mirror", build: "../istio", files: []string{"../istio/route-mirror.yaml"}},
 		{name: "the mesh reached from outside", build: "../istio", files: []string{"../istio/gateway.yaml"}},
 		{name: "the mesh whose gateway keeps all traces", build: "../istio", files: []string{"../istio/gateway.yaml", "../istio/gateway-sampling.yaml"}},
 		{name: "the mesh that speaks W3C", build: "../istio", files: []string{"../istio/gateway.yaml", "../istio/telemetry-w3c.yaml"}},
+		{name: "the mesh with routes of the Gateway API", build: "../gateway-api"},
+		{name: "the mesh routed by user with the Gateway API", build: "../gateway-api", files: []string{"../gateway-api/route-by-user.yaml"}},
+		{name: "the mesh routed by weights with the Gateway API", build: "../gateway-api", files: []string{"../gateway-api/route-weights.yaml"}},
+		{name: "the mesh with a mirror of the Gateway API", build: "../gateway-api", files: []string{"../gateway-api/route-mirror.yaml"}},
+		{name: "the mesh reached from outside with the Gateway API", build: "../gateway-api", files: []string{"../gateway-api/gateway.yaml"}},
 		{name: "the services' own spans", build: "../otel"},
 		{name: "the services' own spans in a mesh that speaks W3C", build: "../otel-w3c", files: []string{"../istio/gateway.yaml", "../istio/telemetry-w3c.yaml"}},
 	} {
@@ -87,15 +94,22 @@ func TestTracesStayOnTheVolume(t *testing.T) {
 
 // TestManifests would not notice a file that nobody names.
 func TestEveryFileIsChecked(t *testing.T) {
-	const listed = "kustomization.yaml namespace.yaml destinationrule.yaml virtualservice.yaml telemetry.yaml " +
-		"install.yaml install-cni.yaml gateway.yaml gateway-sampling.yaml telemetry-w3c.yaml route-by-user.yaml route-weights.yaml route-delay.yaml route-mirror.yaml"
-	files, err := filepath.Glob("../istio/*")
-	require.NoError(t, err)
-	var names []string
-	for _, file := range files {
-		names = append(names, filepath.Base(file))
+	for dir, listed := range map[string]string{
+		"../istio": "kustomization.yaml namespace.yaml destinationrule.yaml virtualservice.yaml telemetry.yaml " +
+			"install.yaml install-cni.yaml gateway.yaml gateway-sampling.yaml telemetry-w3c.yaml " +
+			"route-by-user.yaml route-weights.yaml route-delay.yaml route-abort.yaml route-mirror.yaml",
+		"../gateway-api": "kustomization.yaml services.yaml httproute.yaml gateway.yaml " +
+			"route-by-user.yaml route-weights.yaml route-mirror.yaml",
+		"../addons": "alloy.alloy dashboards.yaml grafana-jaeger.json jaeger-readers.yaml kiali-tracing.yaml",
+	} {
+		files, err := filepath.Glob(dir + "/*")
+		require.NoError(t, err)
+		var names []string
+		for _, file := range files {
+			names = append(names, filepath.Base(file))
+		}
+		require.ElementsMatch(t, strings.Fields(listed), names, dir)
 	}
-	require.ElementsMatch(t, strings.Fields(listed), names)
 }
 
 // Each folder of testdata/broken spoils one thing, and says in its first line
@@ -212,7 +226,8 @@ func parse(t testing.TB, text string) (objs objects) {
 	t.Helper()
 	for doc := range strings.SplitSeq("\n"+text, "\n---\n") {
 		var o unstructured.Unstructured
-		require.NoError(t, yaml.Unmarshal([]byte(doc), &o.Object))
+		// Whole numbers are int64 then, which rules of CEL ask for.
+		require.NoError(t, utilyaml.Unmarshal([]byte(doc), &o.Object))
 		if len(o.Object) > 0 {
 			objs = append(objs, &o)
 		}

@@ -1,6 +1,8 @@
 package check_test
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,6 +56,49 @@ func references(t testing.TB, objs objects) (found []string) {
 		name, _, _ := unstructured.NestedString(o.Object, "spec", "scaleTargetRef", "name")
 		if !objs.has(kind, name) {
 			found = append(found, fmt.Sprintf("references: %s: there is no %s %s", key(o), kind, name))
+		}
+	}
+	for _, o := range objs.of("HTTPRoute") {
+		found = append(found, routeReferences(t, objs, o)...)
+	}
+	return found
+}
+
+// routeReferences finds parents and backends of a Gateway API route that are not
+// there, of which the API server and istioctl say nothing.
+func routeReferences(t testing.TB, objs objects, o *unstructured.Unstructured) (found []string) {
+	t.Helper()
+	type reference struct{ Kind, Name string }
+	var route struct {
+		Spec struct {
+			ParentRefs []reference
+			Rules      []struct {
+				BackendRefs []reference
+				Filters     []struct {
+					RequestMirror struct{ BackendRef reference }
+				}
+			}
+		}
+	}
+	text, err := o.MarshalJSON()
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(text, &route))
+	needs := func(kind string, r reference) {
+		if kind = cmp.Or(r.Kind, kind); !objs.has(kind, r.Name) {
+			found = append(found, fmt.Sprintf("references: %s: there is no %s %s", key(o), kind, r.Name))
+		}
+	}
+	for _, r := range route.Spec.ParentRefs {
+		needs("Gateway", r)
+	}
+	for _, rule := range route.Spec.Rules {
+		for _, r := range rule.BackendRefs {
+			needs("Service", r)
+		}
+		for _, f := range rule.Filters {
+			if r := f.RequestMirror.BackendRef; r.Name != "" {
+				needs("Service", r)
+			}
 		}
 	}
 	return found

@@ -60,6 +60,10 @@ type Listener struct {
 	Patch      map[string]any
 	LateRemove []string
 
+	// Filters are HTTP filters before the router, as an AuthorizationPolicy or a
+	// VirtualService's fault makes them.
+	Filters []map[string]any
+
 	GRPC bool // the upstream speaks HTTP/2, as gRPC does
 
 	Timeout string // of a request, 60s for a minute; empty: a minute
