@@ -51,9 +51,9 @@ func ask(t require.TestingT, path string, header map[string]string) (status int,
 }
 
 const fromOutside = `
-istio-ingressgateway.istio-system: flaskapp.localhost:80/env/version, server
+istio-ingressgateway.istio-system: flaskapp.tracebaton.svc.cluster.local:80/env/version, server
   istio-ingressgateway.istio-system: router outbound|80|v2|flaskapp.tracebaton.svc.cluster.local; egress, client
-    flaskapp.tracebaton: ` + toFlaskapp + `, server
+    flaskapp.tracebaton: flaskapp.tracebaton.svc.cluster.local:80/env/version, server
 `
 
 // Section 13.
@@ -70,7 +70,7 @@ func TestGateway(t *testing.T) {
 	})
 
 	t.Run("the walkthrough's calls are answered as it says", func(t *testing.T) {
-		require.Equal(t, "v2\n", sh(t, "curl -s --resolve flaskapp.localhost:8088:127.0.0.1 http://flaskapp.localhost:8088/env/version"))
+		require.Equal(t, "v2", sh(t, "curl -s --resolve flaskapp.localhost:8088:127.0.0.1 http://flaskapp.localhost:8088/env/version"))
 		require.Contains(t, walkthrough, "curl http://flaskapp.localhost:8088/env/version\n")
 		status, _ := ask(t, "/fetch?url=http://httpbin:8000/ip", nil)
 		require.Equal(t, http.StatusNotFound, status)

@@ -73,20 +73,22 @@ func within(m *testing.M) int {
 	return m.Run()
 }
 
-// The walkthrough's words.
-var walkthrough = func() string {
-	text, err := os.ReadFile(filepath.Join(root, "docs", "walkthrough.md"))
+// The pages whose commands are run.
+var walkthrough, beyond = page("walkthrough.md"), page("istio.md")
+
+func page(name string) string {
+	text, err := os.ReadFile(filepath.Join(root, "docs", name))
 	if err != nil {
 		panic(err)
 	}
 	return string(text)
-}()
+}
 
-// walk runs a command that the walkthrough has, word for word, and returns what
-// it prints.
+// walk runs a command that the walkthrough or docs/istio.md has, word for word,
+// and returns what it prints.
 func walk(t *testing.T, command string) string {
 	t.Helper()
-	require.Contains(t, walkthrough, command+"\n", "the walkthrough no longer has this command")
+	require.Contains(t, walkthrough+beyond, command+"\n", "no page has this command any more")
 	return sh(t, command)
 }
 
@@ -174,7 +176,7 @@ func jaegers(t *testing.T) *jaeger.Server {
 	return &jaeger.Server{URL: "http://" + ip + ":16686", OTLP: ip + ":4318"}
 }
 
-var services = []string{"sleep.tracebaton", "flaskapp.tracebaton", "httpbin.tracebaton", "istio-ingressgateway.istio-system", "sleep", "flaskapp", "httpbin"}
+var services = []string{"sleep.tracebaton", "flaskapp.tracebaton", "httpbin.tracebaton", "istio-ingressgateway.istio-system", "sleep", "flaskapp", "httpbin", "outside-istio.tracebaton"}
 
 // stored are the traces in Jaeger with a span of a call of one of the URLs.
 func stored(server *jaeger.Server, urls ...string) ([]jaeger.Trace, error) {

@@ -37,15 +37,18 @@ func TestTrouble(t *testing.T) {
 		})
 	})
 
-	t.Run("Envoy counts what it traced", func(t *testing.T) {
-		command := "kubectl exec deployment/sleep-v1 -c istio-proxy -- pilot-agent request GET 'stats?filter=tracing'"
-		require.Contains(t, walkthrough, command)
-		fetch(t, "http://flaskapp/")
+	t.Run("a sidecar counts what it traced once its pod asks for it", func(t *testing.T) {
+		const stats = "kubectl exec -n tracebaton deploy/sleep-v1 -c istio-proxy -- pilot-agent request GET 'stats?filter=tracing'"
+		require.NotContains(t, sh(t, stats), "random_sampling")
+		walk(t, "kubectl patch deployment sleep-v1 -n tracebaton -p \\\n"+
+			`  '{"spec":{"template":{"metadata":{"annotations":{"sidecar.istio.io/statsInclusionRegexps":".*tracing[.].*"}}}}}'`)
+		walk(t, "kubectl rollout status deployment sleep-v1 -n tracebaton")
+		walk(t, "kubectl exec -n tracebaton deploy/sleep-v1 -- sleep fetch -n 10 http://flaskapp/env/version")
 		eventually(t, func(c *assert.CollectT) {
-			out := sh(t, command)
-			assert.Regexp(c, `(?m)^http\.outbound_0\.0\.0\.0_80;\.tracing\.random_sampling: [1-9]`, out)
-			assert.Regexp(c, `(?m)^tracing\.zipkin\.spans_sent: [1-9]`, out)
-			assert.Regexp(c, `(?m)^tracing\.zipkin\.reports_dropped: 0`, out)
+			out := walk(t, stats)
+			assert.Contains(c, out, "http.outbound_0.0.0.0_80;.tracing.random_sampling: 10\n")
+			assert.Contains(c, out, "tracing.zipkin.spans_sent: 10\n")
+			assert.Contains(c, out, "tracing.zipkin.reports_dropped: 0\n")
 		})
 	})
 
