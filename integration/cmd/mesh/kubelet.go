@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -221,4 +223,3 @@ func (n netns) dial(port int32) (net.Conn, error) {
 	r := <-done
 	return r.conn, r.err
 }
-

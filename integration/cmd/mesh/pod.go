@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -30,13 +32,13 @@ type pod struct {
 
 	routed bool // whether Services' rules are in force; reconcile's own
 
-	mu          sync.Mutex
-	routable    bool // whether Istio's rules are in force, which come before those of Services
-	containers  map[string]*container
-	ending      bool
-	ended       chan struct{} // closed when it is to end
-	grace       time.Duration // that it has then
-	reported    string        // the status that the API server has
+	mu         sync.Mutex
+	routable   bool // whether Istio's rules are in force, which come before those of Services
+	containers map[string]*container
+	ending     bool
+	ended      chan struct{} // closed when it is to end
+	grace      time.Duration // that it has then
+	reported   string        // the status that the API server has
 }
 
 // run starts the pod, the n-th one.
