@@ -10,6 +10,7 @@ import (
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"github.com/stretchr/testify/require"
+	meshconfig "istio.io/api/mesh/v1alpha1"
 	"istio.io/istio/pilot/pkg/model"
 	"istio.io/istio/pkg/bootstrap"
 	"istio.io/istio/pkg/config/mesh"
@@ -27,17 +28,19 @@ var counters = []string{
 // A sidecar of Istio's counts nothing about tracing, unless its pod says so.
 func TestSidecarsCountWhatTheirPodSays(t *testing.T) {
 	page := texts(t)["docs/istio.md"]
-	m := regexp.MustCompile(`"(sidecar\.istio\.io/statsInclusionRegexps)":"([^"]+)"`).FindStringSubmatch(page)
+	m := regexp.MustCompile(`"proxy\.istio\.io/config":"([^"]+)"`).FindStringSubmatch(page)
 	require.NotNil(t, m, "the page names no annotation")
+	asked, err := mesh.MergeProxyConfig(m[1], mesh.DefaultProxyConfig())
+	require.NoError(t, err)
 	for _, name := range counters {
-		require.False(t, counts(t, nil, name), name)
-		require.True(t, counts(t, map[string]string{m[1]: m[2]}, name), name)
+		require.False(t, counts(t, mesh.DefaultProxyConfig(), name), name)
+		require.True(t, counts(t, asked, name), name)
 	}
 }
 
-// counts reports whether the sidecar of a pod with these annotations has a
+// counts reports whether the sidecar of a pod with that configuration has a
 // counter, by the bootstrap that Istio's agent writes for its Envoy.
-func counts(t testing.TB, annotations map[string]string, counter string) bool {
+func counts(t testing.TB, config *meshconfig.ProxyConfig, counter string) bool {
 	t.Helper()
 	dir, err := moduleDir("istio.io/istio")
 	require.NoError(t, err)
@@ -46,10 +49,10 @@ func counts(t testing.TB, annotations map[string]string, counter string) bool {
 		Locality: &core.Locality{},
 		ID:       "sidecar~10.244.0.1~flaskapp.tracebaton~tracebaton.svc.cluster.local",
 		Metadata: &model.BootstrapNodeMetadata{
-			NodeMetadata: model.NodeMetadata{Namespace: namespace, Annotations: annotations, ProxyConfig: (*model.NodeMetaProxyConfig)(mesh.DefaultProxyConfig())},
+			NodeMetadata: model.NodeMetadata{Namespace: namespace, ProxyConfig: (*model.NodeMetaProxyConfig)(config)},
 		},
 	}}).WriteTo(filepath.Join(dir, "tools", "packaging", "common", "envoy_bootstrap.json"), &b))
-	var config struct {
+	var written struct {
 		StatsConfig struct {
 			StatsMatcher struct {
 				InclusionList struct {
@@ -61,8 +64,8 @@ func counts(t testing.TB, annotations map[string]string, counter string) bool {
 			} `json:"stats_matcher"`
 		} `json:"stats_config"`
 	}
-	require.NoError(t, json.Unmarshal(b.Bytes(), &config))
-	patterns := config.StatsConfig.StatsMatcher.InclusionList.Patterns
+	require.NoError(t, json.Unmarshal(b.Bytes(), &written))
+	patterns := written.StatsConfig.StatsMatcher.InclusionList.Patterns
 	require.NotEmpty(t, patterns)
 	for _, p := range patterns {
 		if p.Prefix != "" && strings.HasPrefix(counter, p.Prefix) || p.Suffix != "" && strings.HasSuffix(counter, p.Suffix) ||

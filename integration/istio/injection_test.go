@@ -15,9 +15,9 @@ import (
 // Section 3.
 func TestInjectionByHand(t *testing.T) {
 	dir := t.TempDir()
-	there := func(command string) string {
+	there := func(command string) {
 		onPage(t, command)
-		return sh(t, strings.ReplaceAll(command, "/tmp/", dir+"/"))
+		sh(t, strings.ReplaceAll(command, "/tmp/", dir+"/"))
 	}
 	there("kubectl kustomize deploy/kubernetes > /tmp/services.yaml")
 	there("kubectl -n istio-system get configmap istio -o jsonpath='{.data.mesh}' > /tmp/mesh-config.yaml")

@@ -12,18 +12,6 @@ import (
 	"github.com/tracebaton/tracebaton/integration/jaeger"
 )
 
-// eight is the whole trace where services make spans, too.
-const eight = `
-sleep: GET, client
-  sleep.tracebaton: ` + toFlaskapp + `, client
-    flaskapp.tracebaton: ` + toFlaskapp + `, server
-      flaskapp: GET /fetch_with_trace, server
-        flaskapp: GET, client
-          flaskapp.tracebaton: ` + toHTTPBin + `, client
-            httpbin.tracebaton: ` + toHTTPBin + `, server
-              httpbin: GET /anything/{path}, server
-`
-
 // rolled waits until the pods of all Deployments are the new ones.
 func rolled(t *testing.T) {
 	t.Helper()

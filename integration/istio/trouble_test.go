@@ -20,7 +20,7 @@ func TestTrouble(t *testing.T) {
 	t.Run("a client's b3 is one chain since Envoy 1.40, and flat before", func(t *testing.T) {
 		inner := fresh()
 		outer := "http://flaskapp/fetch_with_trace?url=" + inner
-		fetch(t, outer, "-H 'b3: 463ac35c9f6413ad48485a3953bb6124-a2fb4a1d1a96d312-1'")
+		fetch(t, outer, "-H 'b3: 5208512171318403a2fb4a1d1a96d312-a2fb4a1d1a96d312-1'")
 		want := strings.Replace(whole, "client\n", "client, parent missing\n", 1)
 		if !sidecarEnvoy(t).AtLeast("1.40") {
 			want = ""
@@ -41,7 +41,7 @@ func TestTrouble(t *testing.T) {
 		const stats = "kubectl exec -n tracebaton deploy/sleep-v1 -c istio-proxy -- pilot-agent request GET 'stats?filter=tracing'"
 		require.NotContains(t, sh(t, stats), "random_sampling")
 		walk(t, "kubectl patch deployment sleep-v1 -n tracebaton -p \\\n"+
-			`  '{"spec":{"template":{"metadata":{"annotations":{"sidecar.istio.io/statsInclusionRegexps":".*tracing[.].*"}}}}}'`)
+			`  '{"spec":{"template":{"metadata":{"annotations":{"proxy.istio.io/config":"proxyStatsMatcher: {inclusionRegexps: [.*tracing.*]}"}}}}}'`)
 		walk(t, "kubectl rollout status deployment sleep-v1 -n tracebaton")
 		walk(t, "kubectl exec -n tracebaton deploy/sleep-v1 -- sleep fetch -n 10 http://flaskapp/env/version")
 		eventually(t, func(c *assert.CollectT) {
@@ -53,6 +53,7 @@ func TestTrouble(t *testing.T) {
 	})
 
 	t.Run("a provider that the mesh configuration lacks turns tracing off, and analyze says nothing", func(t *testing.T) {
+		t.Cleanup(func() { restore(t) })
 		apply(t, `{apiVersion: telemetry.istio.io/v1, kind: Telemetry, metadata: {name: tracing, namespace: tracebaton}, spec: {tracing: [{providers: [{name: jaeger}]}]}}`)
 		eventually(t, func(c *assert.CollectT) { assert.Empty(c, tracers()) })
 		require.Contains(t, sh(t, "istioctl analyze -n tracebaton"), "No validation issues")
@@ -61,6 +62,7 @@ func TestTrouble(t *testing.T) {
 	})
 
 	t.Run("where the provider's Service is gone, istiod's log says so", func(t *testing.T) {
+		t.Cleanup(func() { restore(t) })
 		sh(t, "kubectl delete service jaeger")
 		eventually(t, func(c *assert.CollectT) {
 			out, _ := try("kubectl logs -n istio-system deployment/istiod --tail=-1 | grep -c 'Not able to configure requested tracing provider'")
