@@ -28,7 +28,7 @@ mesh-tools: jaeger-build $(if $(ENVOY),,$(lastword $(envoys)))
 
 ## A real Istio mesh out of plain processes, on Linux and as root
 mesh-up: mesh-tools
-	$(sudo) integration/bin/mesh up
+	$(sudo) integration/bin/mesh up $(if $(ENVOY),-envoy $(ENVOY))
 
 ## The end of it
 mesh-down:
