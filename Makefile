@@ -19,18 +19,18 @@ demo:
 mesh-demo: jaeger-build $(if $(ENVOY)$(shell command -v envoy),,$(lastword $(envoys)))
 	cd integration && GOWORK=off go run ./cmd/meshdemo -format $(or $(FORMAT),b3)
 
-## What a real Istio mesh on this machine is made of: minutes the first time
+## What mesh-up runs, from source: many minutes the first time
 mesh-tools: jaeger-build $(if $(ENVOY),,$(lastword $(envoys)))
 	cd deploy/check && GOWORK=off go build -ldflags='-s -w -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36 -X k8s.io/component-base/version.gitVersion=v1.36.1' -o ../../integration/istio/bin/ $(istio)
 	cd deploy/check && install -m 644 "$$(GOWORK=off go list -m -f '{{.Dir}}' istio.io/istio)/tools/packaging/common/envoy_bootstrap.json" ../../integration/istio/bin/
 	cd examples && GOWORK=off CGO_ENABLED=0 go build -o ../integration/bin/ ./flaskapp ./httpbin ./sleep
 	cd integration && GOWORK=off go build -o bin/ ./cmd/mesh
 
-## A real Istio mesh out of plain processes, on Linux and as root
+## A real Istio mesh with the walkthrough in it, on Linux, as root and without Docker
 mesh-up: mesh-tools
 	$(sudo) integration/bin/mesh up $(if $(ENVOY),-envoy $(ENVOY))
 
-## The end of it
+## Ends the mesh, and leaves nothing behind
 mesh-down:
 	$(sudo) integration/bin/mesh down
 
