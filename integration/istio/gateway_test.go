@@ -18,7 +18,13 @@ import (
 // the test ends.
 func outside(t *testing.T) {
 	t.Helper()
-	const command = "kubectl port-forward -n istio-system service/istio-ingressgateway 8088:80"
+	forward(t, "kubectl port-forward -n istio-system service/istio-ingressgateway 8088:80", "http://127.0.0.1:8088/")
+}
+
+// forward runs a port-forward of the walkthrough until the test ends, and
+// returns once it answers at the URL.
+func forward(t *testing.T, command, url string) {
+	t.Helper()
 	require.Contains(t, walkthrough, command+"\n")
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, "bash", "-c", "exec "+command)
@@ -28,7 +34,7 @@ func outside(t *testing.T) {
 		_ = cmd.Wait()
 	})
 	eventually(t, func(c *assert.CollectT) {
-		resp, err := http.Get("http://127.0.0.1:8088/")
+		resp, err := http.Get(url)
 		require.NoError(c, err)
 		_ = resp.Body.Close()
 	})
