@@ -18,14 +18,8 @@ import (
 // the test ends.
 func outside(t *testing.T) {
 	t.Helper()
-	forward(t, "kubectl port-forward -n istio-system service/istio-ingressgateway 8088:80", "http://127.0.0.1:8088/")
-}
-
-// forward runs a port-forward of the walkthrough until the test ends, and
-// returns once it answers at the URL.
-func forward(t *testing.T, command, url string) {
-	t.Helper()
-	require.Contains(t, walkthrough, command+"\n")
+	const command = "kubectl port-forward -n istio-system service/istio-ingressgateway 8088:80"
+	onPage(t, command)
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, "bash", "-c", "exec "+command)
 	require.NoError(t, cmd.Start())
@@ -34,7 +28,7 @@ func forward(t *testing.T, command, url string) {
 		_ = cmd.Wait()
 	})
 	eventually(t, func(c *assert.CollectT) {
-		resp, err := http.Get(url)
+		resp, err := http.Get("http://127.0.0.1:8088/")
 		require.NoError(c, err)
 		_ = resp.Body.Close()
 	})
@@ -77,7 +71,7 @@ func TestGateway(t *testing.T) {
 
 	t.Run("the walkthrough's calls are answered as it says", func(t *testing.T) {
 		require.Equal(t, "v2", sh(t, "curl -s --resolve flaskapp.localhost:8088:127.0.0.1 http://flaskapp.localhost:8088/env/version"))
-		require.Contains(t, walkthrough, "curl http://flaskapp.localhost:8088/env/version\n")
+		onPage(t, "curl http://flaskapp.localhost:8088/env/version")
 		status, _ := ask(t, "/fetch?url=http://httpbin:8000/ip", nil)
 		require.Equal(t, http.StatusNotFound, status)
 	})
