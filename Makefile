@@ -21,7 +21,8 @@ mesh-demo: jaeger-build $(if $(ENVOY)$(shell command -v envoy),,$(lastword $(env
 
 ## What mesh-up runs, from source: many minutes the first time
 mesh-tools: jaeger-build $(if $(ENVOY),,$(lastword $(envoys)))
-	cd deploy/check && GOWORK=off go build -ldflags='-s -w -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36 -X k8s.io/component-base/version.gitVersion=v1.36.1' -o ../../integration/istio/bin/ $(istio)
+	cd deploy/check && v=$$(GOWORK=off go list -m -f '{{.Version}}' k8s.io/kubernetes) && \
+		GOWORK=off go build -ldflags="-s -w -X k8s.io/component-base/version.gitVersion=$$v" -o ../../integration/istio/bin/ $(istio)
 	cd deploy/check && install -m 644 "$$(GOWORK=off go list -m -f '{{.Dir}}' istio.io/istio)/tools/packaging/common/envoy_bootstrap.json" ../../integration/istio/bin/
 	cd examples && GOWORK=off CGO_ENABLED=0 go build -o ../integration/bin/ ./flaskapp ./httpbin ./sleep
 	cd integration && GOWORK=off go build -o bin/ ./cmd/mesh
@@ -50,8 +51,8 @@ fuzz:
 bench:
 	cd benchmarks && GOWORK=off go run . -o bench.txt
 
-## The servers that the integration tests run
-servers: jaeger-build envoy
+## The servers that the integration tests run, and the tools of a mesh
+servers: jaeger-build envoy mesh-tools
 
 ## The Jaeger server that users run: some minutes the first time, seconds after
 jaeger-build:

@@ -99,6 +99,9 @@ func check(t testing.TB, name string, src []byte) (found []analysis.Diagnostic, 
 		t.Error(err)
 	}
 	for _, d := range found {
+		if d.Pos < file.FileStart || d.End > file.FileEnd || d.Pos > d.End {
+			t.Errorf("a report at %d to %d, outside of the file", d.Pos, d.End)
+		}
 		for _, f := range d.SuggestedFixes {
 			for _, e := range f.TextEdits {
 				if e.Pos < file.FileStart || e.End > file.FileEnd || e.Pos > e.End {

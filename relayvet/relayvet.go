@@ -189,9 +189,15 @@ func (p *pkg) report(category string, at ast.Node, fixes []analysis.SuggestedFix
 	if !*enabled[category] || p.silenced(at.Pos()) {
 		return
 	}
+	file := p.Fset.File(at.Pos())
+	eof := token.Pos(file.Base() + file.Size())
+	// What lacks its last token ends beyond the file, and is not there to be replaced.
+	fixes = slices.DeleteFunc(fixes, func(f analysis.SuggestedFix) bool {
+		return slices.ContainsFunc(f.TextEdits, func(e analysis.TextEdit) bool { return e.End > eof })
+	})
 	p.Report(analysis.Diagnostic{
 		Pos:            at.Pos(),
-		End:            at.End(),
+		End:            min(at.End(), eof),
 		Category:       category,
 		Message:        fmt.Sprintf(format, args...),
 		SuggestedFixes: fixes,

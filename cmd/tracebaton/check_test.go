@@ -183,15 +183,15 @@ func TestCheckSaysWhatBecameOfTheHeaders(t *testing.T) {
 				out.Set(name, in.Get(name))
 			}
 		}, nil, 1, "broken", "empty state-lost"},
-		"W3C only":                               {func(out, in http.Header) { child(out, in); keep(out, "Traceparent Tracestate X-Request-Id") }, nil, 1, "broken", "trace-lost"},
-		"W3C only, as asked":                     {func(out, in http.Header) { child(out, in); keep(out, "Traceparent Tracestate X-Request-Id") }, []string{"-families", "request-id,w3c"}, 0, "whole", ""},
-		"B3 only":                                {func(out, in http.Header) { child(out, in); keep(out, usual) }, nil, 1, "broken", "trace-lost"},
-		"a decision without IDs is lost":         {func(out, in http.Header) { istio(out, in); dropAlone(out) }, nil, 1, "overridden", "decision-lost decision-lost"},
-		"x-b3-flags are lost":                    {func(out, in http.Header) { istio(out, in); out.Del("X-B3-Flags") }, nil, 1, "overridden", "decision-lost"},
-		"one line of several":                    {firstOnly, []string{"-families", "request-id,w3c,baggage,ot,end-user"}, 1, "lost", "state-lost state-lost header-changed"},
-		"a request ID of the user's":             {nil, []string{"-H", "X-Request-Id: my-request", "-H", "b3: 463ac35c9f6413ad48485a3953bb6124-a2fb4a1d1a96d312-d"}, 0, "whole", ""},
-		"a tracestate of the user's, turned":     {turned, []string{"-families", "w3c", "-H", "tracestate: a=1,b=2"}, 1, "lost", "state-lost"},
-		"values that would control the terminal": {func(out, in http.Header) { istio(out, in); out.Set("X-Ot-Span-Context", "a\tb\u009b31m\u202ec") }, []string{"-families", "ot"}, 1, "lost", "header-changed"},
+		"W3C only":                                {func(out, in http.Header) { child(out, in); keep(out, "Traceparent Tracestate X-Request-Id") }, nil, 1, "broken", "trace-lost"},
+		"W3C only, as asked":                      {func(out, in http.Header) { child(out, in); keep(out, "Traceparent Tracestate X-Request-Id") }, []string{"-families", "request-id,w3c"}, 0, "whole", ""},
+		"B3 only":                                 {func(out, in http.Header) { child(out, in); keep(out, usual) }, nil, 1, "broken", "trace-lost"},
+		"a decision without IDs is lost":          {func(out, in http.Header) { istio(out, in); dropAlone(out) }, nil, 1, "overridden", "decision-lost decision-lost"},
+		"x-b3-flags are lost":                     {func(out, in http.Header) { istio(out, in); out.Del("X-B3-Flags") }, nil, 1, "overridden", "decision-lost"},
+		"one line of several":                     {firstOnly, []string{"-families", "request-id,w3c,baggage,ot,end-user"}, 1, "lost", "state-lost state-lost header-changed"},
+		"a request ID that the user sets":         {nil, []string{"-H", "X-Request-Id: my-request", "-H", "b3: 463ac35c9f6413ad48485a3953bb6124-a2fb4a1d1a96d312-d"}, 0, "whole", ""},
+		"a tracestate that the user sets, turned": {turned, []string{"-families", "w3c", "-H", "tracestate: a=1,b=2"}, 1, "lost", "state-lost"},
+		"values that would control the terminal":  {func(out, in http.Header) { istio(out, in); out.Set("X-Ot-Span-Context", "a\tb\u009b31m\u202ec") }, []string{"-families", "ot"}, 1, "lost", "header-changed"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -53,20 +54,21 @@ func TestImages(t *testing.T) {
 		t.Run(tt.service, func(t *testing.T) {
 			image := "localhost/tracebaton/" + tt.service + ":dev"
 			buildah.run(t, bud(tt.service, image)...)
-
-			container := strings.TrimSpace(buildah.run(t, "from", "--pull-never", image))
-			require.Equal(t, "65532:65532", strings.TrimSpace(buildah.run(t, "inspect", "--format", "{{.OCIv1.Config.User}}", container)))
-			checkFiles(t, strings.TrimSpace(buildah.run(t, "mount", container)), tt.service)
-
-			s := buildah.start(t, container)
-			require.Equal(t, "ok", get(t, s.url+"/healthz"))
-			require.Equal(t, "ok", get(t, s.url+"/readyz"))
-			require.Contains(t, get(t, s.url+tt.path), tt.answer)
-			buildah.run(t, "run", "--isolation", "chroot", container, "--", "healthcheck", s.url+"/readyz")
-			require.Equal(t, []string{"65532", "65532", "65532", "65532"}, s.users(t))
-			s.stop(t)
+			buildah.check(t, image, tt.service, tt.path, tt.answer)
 		})
 	}
+
+	t.Run("a release brings the binaries", func(t *testing.T) {
+		dir, image := t.TempDir(), "localhost/tracebaton/flaskapp:release"
+		platform := filepath.Join(dir, "linux", runtime.GOARCH)
+		require.NoError(t, os.MkdirAll(platform, 0o755))
+		_, root := buildah.from(t, "localhost/tracebaton/flaskapp:dev")
+		for _, binary := range []string{"flaskapp", "healthcheck"} {
+			require.NoError(t, exec.Command("cp", filepath.Join(root, "usr/local/bin", binary), platform).Run())
+		}
+		buildah.run(t, "bud", "--pull-never", "-f", "../release.Dockerfile", "-t", image, "--build-arg", "BINARY=flaskapp", dir)
+		buildah.check(t, image, "flaskapp", "/", "I am FINE!")
+	})
 
 	for _, tt := range []struct{ name, service, arch, want string }{
 		{"a service that is not there fails the build", "demo", "amd64", "set --build-arg SERVICE="},
@@ -199,6 +201,29 @@ func (b buildah) run(t *testing.T, args ...string) string {
 	cmd.Stdout, cmd.Stderr = &out, &stderr
 	require.NoError(t, cmd.Run(), "buildah %s: %s%s", strings.Join(args, " "), &out, &stderr)
 	return out.String()
+}
+
+// from makes a container of an image, and returns where its files are, too.
+func (b buildah) from(t *testing.T, image string) (container, root string) {
+	t.Helper()
+	container = strings.TrimSpace(b.run(t, "from", "--pull-never", image))
+	return container, strings.TrimSpace(b.run(t, "mount", container))
+}
+
+// check checks what is in an image, and that its service answers.
+func (b buildah) check(t *testing.T, image, service, path, answer string) {
+	t.Helper()
+	container, root := b.from(t, image)
+	require.Equal(t, "65532:65532", strings.TrimSpace(b.run(t, "inspect", "--format", "{{.OCIv1.Config.User}}", container)))
+	checkFiles(t, root, service)
+
+	s := b.start(t, container)
+	require.Equal(t, "ok", get(t, s.url+"/healthz"))
+	require.Equal(t, "ok", get(t, s.url+"/readyz"))
+	require.Contains(t, get(t, s.url+path), answer)
+	b.run(t, "run", "--isolation", "chroot", container, "--", "healthcheck", s.url+"/readyz")
+	require.Equal(t, []string{"65532", "65532", "65532", "65532"}, s.users(t))
+	s.stop(t)
 }
 
 // service is one that runs in a container.

@@ -56,7 +56,7 @@ func TestGatewayAPI(t *testing.T) {
 		walk(t, "kubectl wait -n tracebaton --for=create deployment/outside-istio --timeout=1m")
 		walk(t, "kubectl rollout status -n tracebaton deployment/outside-istio")
 		const forward = "kubectl port-forward -n tracebaton service/outside-istio 8088:80"
-		require.Contains(t, beyond, forward+"\n")
+		onPage(t, forward)
 		cmd := exec.Command("bash", "-c", "exec "+forward)
 		require.NoError(t, cmd.Start())
 		defer func() {

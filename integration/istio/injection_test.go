@@ -16,7 +16,7 @@ import (
 func TestInjectionByHand(t *testing.T) {
 	dir := t.TempDir()
 	there := func(command string) string {
-		require.Contains(t, walkthrough, command+"\n")
+		onPage(t, command)
 		return sh(t, strings.ReplaceAll(command, "/tmp/", dir+"/"))
 	}
 	there("kubectl kustomize deploy/kubernetes > /tmp/services.yaml")
@@ -44,7 +44,7 @@ func TestInjectionByHand(t *testing.T) {
 		for _, c := range append(d.Spec.Template.Spec.InitContainers, d.Spec.Template.Spec.Containers...) {
 			line += " " + c.Name
 		}
-		require.Contains(t, walkthrough, "\n"+line+"\n")
+		onPage(t, "\n"+line)
 		n++
 	}
 	require.Equal(t, 6, n)
@@ -135,7 +135,7 @@ func TestWhoInjects(t *testing.T) {
 func TestAutomaticInjection(t *testing.T) {
 	t.Cleanup(func() {
 		sh(t, "istioctl admin log --log-reset")
-		sh(t, "kubectl delete namespace auto plain")
+		sh(t, "kubectl delete namespace --wait=false auto plain")
 	})
 	walk(t, "kubectl create namespace auto")
 	walk(t, "kubectl label namespace auto istio-injection=enabled")
@@ -154,5 +154,5 @@ func TestAutomaticInjection(t *testing.T) {
 		out, _ := try("kubectl logs -n istio-system deployment/istiod --tail=-1 | grep 'Sidecar injection policy'")
 		assert.Contains(c, out, "required:true")
 	})
-	require.Contains(t, walkthrough, "kubectl logs -n istio-system deployment/istiod | grep 'Sidecar injection policy'\n")
+	onPage(t, "kubectl logs -n istio-system deployment/istiod | grep 'Sidecar injection policy'")
 }

@@ -88,8 +88,14 @@ func page(name string) string {
 // and returns what it prints.
 func walk(t *testing.T, command string) string {
 	t.Helper()
-	require.Contains(t, walkthrough+beyond, command+"\n", "no page has this command any more")
+	onPage(t, command)
 	return sh(t, command)
+}
+
+// onPage requires that the walkthrough or docs/istio.md has the command.
+func onPage(t *testing.T, command string) {
+	t.Helper()
+	require.True(t, strings.Contains(walkthrough+beyond, command+"\n"), "no page has the command %s", command)
 }
 
 // sh runs a command as in a terminal at the root of the repository, and returns
@@ -272,7 +278,7 @@ func sidecarEnvoy(t *testing.T) envoy.Binary {
 	t.Helper()
 	out := sh(t, "kubectl exec deploy/sleep-v1 -c istio-proxy -- pilot-agent request GET server_info")
 	var info struct{ Version string }
-	require.NoError(t, json.Unmarshal([]byte(out[strings.Index(out, "{"):]), &info), out)
+	decode(t, out, &info)
 	return envoy.Binary{Version: strings.Split(info.Version, "/")[1]}
 }
 

@@ -128,7 +128,7 @@ func TestServicesWithSpans(t *testing.T) {
 
 	t.Run("the other way round, pods that are new speak B3 from the first call", func(t *testing.T) {
 		walk(t, "kubectl delete -f deploy/istio/telemetry-w3c.yaml")
-		walk(t, "kubectl rollout restart deployment -n tracebaton")
+		sh(t, "kubectl rollout restart deployment -n tracebaton")
 		rolled(t)
 		inner := fresh()
 		outer := "http://flaskapp/fetch_with_trace?url=" + inner

@@ -102,10 +102,15 @@ func TestSampling(t *testing.T) {
 			{"100", "0", "9", true},
 		} {
 			sample(t, row.percentage)
-			var flaskapp map[string]string
-			decode(t, fetch(t, "http://flaskapp/fetch_with_header?url="+fresh(), "-body", "-H 'x-b3-sampled: "+row.sampled+"'"), &flaskapp)
-			id := flaskapp["X-Request-Id"]
-			require.Equal(t, row.reason, id[14:15], id)
+			var id string
+			// Between sidecars, connections of before keep the old percentage for
+			// as long as they last: drainDuration, 45 s.
+			eventually(t, func(c *assert.CollectT) {
+				var flaskapp map[string]string
+				decode(t, fetch(t, "http://flaskapp/fetch_with_header?url="+fresh(), "-body", "-H 'x-b3-sampled: "+row.sampled+"'"), &flaskapp)
+				id = flaskapp["X-Request-Id"]
+				require.Equal(c, row.reason, id[14:15], id)
+			})
 			inner := fresh()
 			fetch(t, inner, "-H 'x-request-id: "+id+"'")
 			mark(t)
@@ -118,9 +123,11 @@ func TestSampling(t *testing.T) {
 	t.Run("x-envoy-force-trace forces nothing at a sidecar, and x-client-trace-id does", func(t *testing.T) {
 		sample(t, "0")
 		for header, reason := range map[string]string{"x-envoy-force-trace: true": "4", "x-client-trace-id: 1": "b"} {
-			var flaskapp map[string]string
-			decode(t, fetch(t, "http://flaskapp/fetch_with_header?url="+fresh(), "-body", "-H '"+header+"'"), &flaskapp)
-			require.Equal(t, reason, flaskapp["X-Request-Id"][14:15], header)
+			eventually(t, func(c *assert.CollectT) { // as above
+				var flaskapp map[string]string
+				decode(t, fetch(t, "http://flaskapp/fetch_with_header?url="+fresh(), "-body", "-H '"+header+"'"), &flaskapp)
+				require.Equal(c, reason, flaskapp["X-Request-Id"][14:15], header)
+			})
 		}
 	})
 

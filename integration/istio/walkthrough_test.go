@@ -159,7 +159,7 @@ func TestFetch(t *testing.T) {
 			decode(t, out, &flaskapp)
 			id = flaskapp["X-Request-Id"]
 			command := `kubectl logs -l 'app in (sleep,flaskapp,httpbin)' --all-containers --tail=-1 --prefix | grep "$ID"`
-			require.Contains(t, walkthrough, command+"\n")
+			onPage(t, command)
 			eventually(t, func(c *assert.CollectT) {
 				out, _ := try("ID=" + id + "; " + command)
 				n = strings.Count(out, "\n")

@@ -28,7 +28,8 @@ func FuzzOutgoing(f *testing.F) {
 	f.Fuzz(func(t *testing.T, lines, own string) {
 		ctx := received(families, strings.Split(lines, "\n")...)
 		h := propagation.FromContext(ctx)
-		if slices.Contains(families.Names(), strings.ToLower(own)) {
+		// gRPC refuses the two, and the call, whoever sets them.
+		if slices.Contains(families.Names(), strings.ToLower(own)) && own != "~" && !strings.EqualFold(own, "a+b") {
 			ctx = metadata.AppendToOutgoingContext(ctx, own, "the caller's")
 		}
 		require.NoError(t, kinds["a unary call"](ctx, client))

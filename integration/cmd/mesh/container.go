@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -6,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log"
 	"maps"
 	"os"
 	"os/exec"
@@ -14,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -37,17 +41,26 @@ type container struct {
 	uid  int64
 	gid  int64
 
-	began time.Time
-	cmd   *exec.Cmd
-	done  chan struct{}
-	code  int // how it has ended
+	program  string
+	args     []string
+	run      atomic.Pointer[process] // the latest
+	restarts atomic.Int32
 }
 
-func (c *container) log() string { return filepath.Join(c.pod.dir, c.Name+".log") }
+// process is a container as long as its program runs.
+type process struct {
+	*os.Process
+	began time.Time
+	done  chan struct{}
+	code  int // how it has ended, once done is closed
+}
 
-func (c *container) start() error {
-	program, ok := c.pod.worker.program(c.Image)
-	if !ok {
+func (c *container) logFile() string { return filepath.Join(c.pod.dir, c.Name+".log") }
+
+// prepare finds out how the container is run, and writes its files.
+func (c *container) prepare() error {
+	var ok bool
+	if c.program, ok = c.pod.worker.program(c.Image); !ok {
 		return fmt.Errorf("no program here runs in place of the image %s", c.Image)
 	}
 	c.root = filepath.Join(c.pod.dir, c.Name)
@@ -59,12 +72,12 @@ func (c *container) start() error {
 	if err := c.volumes(); err != nil {
 		return err
 	}
-	args := c.arguments()
-	switch filepath.Base(program) {
+	c.args = c.arguments()
+	switch filepath.Base(c.program) {
 	case "jaeger":
 		// In its image the program has the UI within.
 		ui := filepath.Join(c.root, "ui")
-		if err := os.CopyFS(ui, os.DirFS(filepath.Join(filepath.Dir(program), "ui"))); err != nil {
+		if err := os.CopyFS(ui, os.DirFS(filepath.Join(filepath.Dir(c.program), "ui"))); err != nil {
 			return err
 		}
 		c.env = append(c.env, "JAEGER_UI_ASSETS="+ui)
@@ -74,15 +87,17 @@ func (c *container) start() error {
 		}
 	case "pilot-discovery":
 		// In a cluster its account's token is at an absolute path.
-		args = append(args, "--kubeconfig="+kubeconfig)
+		c.args = append(c.args, "--kubeconfig="+kubeconfig)
 	}
-	if err := filepath.WalkDir(c.root, func(path string, _ fs.DirEntry, err error) error {
+	return filepath.WalkDir(c.root, func(path string, _ fs.DirEntry, err error) error {
 		return errors.Join(err, os.Chown(path, int(c.uid), int(c.gid)))
-	}); err != nil {
-		return err
-	}
+	})
+}
+
+// start starts the container's program.
+func (c *container) start() error {
 	// Envoy opens /dev/stdout again for its access log, as its own user.
-	out, err := os.OpenFile(c.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	out, err := os.OpenFile(c.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -90,23 +105,40 @@ func (c *container) start() error {
 	if err := out.Chmod(0o666); err != nil { // #nosec G302 -- see above
 		return err
 	}
-	argv := c.command(program, args...)
-	c.cmd = exec.Command(argv[0], argv[1:]...) // #nosec G204 -- the pod's own
-	c.cmd.Env, c.cmd.Dir = c.env, c.root
-	c.cmd.Stdout, c.cmd.Stderr = out, out
-	if err := c.cmd.Start(); err != nil {
+	argv := c.command(c.program, c.args...)
+	cmd := exec.Command(argv[0], argv[1:]...) // #nosec G204 -- the pod's own
+	cmd.Env, cmd.Dir = c.env, c.root
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
 		return err
 	}
-	c.began, c.done = time.Now(), make(chan struct{})
+	p := &process{Process: cmd.Process, began: time.Now(), done: make(chan struct{})}
+	c.run.Store(p)
 	go func() {
-		_ = c.cmd.Wait() // the code says how it went
-		c.code = c.cmd.ProcessState.ExitCode()
-		if c.code < 0 { // by a signal
-			c.code = 128 + int(syscall.SIGKILL)
+		_ = cmd.Wait() // the code says how it went
+		p.code = cmd.ProcessState.ExitCode()
+		if p.code < 0 { // by a signal
+			p.code = 128 + int(syscall.SIGKILL)
 		}
-		close(c.done)
+		close(p.done)
 	}()
 	return nil
+}
+
+// keep starts the program again whenever it has ended, until the pod is to end.
+func (c *container) keep() {
+	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+		<-c.run.Load().done
+		select {
+		case <-c.pod.ended:
+			return
+		case <-time.After(wait):
+		}
+		c.restarts.Add(1)
+		if err := c.start(); err != nil {
+			log.Printf("pod %s: container %s: %v", c.pod.Name, c.Name, err)
+		}
+	}
 }
 
 // command is a command as the container runs it: in the pod's namespace, by the
@@ -118,29 +150,30 @@ func (c *container) command(name string, args ...string) []string {
 
 // wait waits for the container to end well.
 func (c *container) wait() error {
+	p := c.run.Load()
 	select {
-	case <-c.done:
+	case <-p.done:
 	case <-time.After(patience):
 		return errors.New("it does not end")
 	}
-	if c.code != 0 {
-		text, _ := os.ReadFile(c.log())
-		return fmt.Errorf("exit status %d: %s", c.code, text)
+	if p.code != 0 {
+		text, _ := os.ReadFile(c.logFile())
+		return fmt.Errorf("exit status %d: %s", p.code, text)
 	}
 	return nil
 }
 
-func (c *container) running() bool {
+func (p *process) running() bool {
 	select {
-	case <-c.done:
+	case <-p.done:
 		return false
 	default:
 		return true
 	}
 }
 
-// terminate asks the container to end.
-func (c *container) terminate() { _ = c.cmd.Process.Signal(syscall.SIGTERM) } // one that has ended is what we want
+// terminate asks the program to end.
+func (p *process) terminate() { _ = p.Signal(syscall.SIGTERM) } // one that has ended is what we want
 
 // user finds out who runs the container.
 func (c *container) user() {

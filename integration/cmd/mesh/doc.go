@@ -22,7 +22,7 @@ Flags of up:
                   that make envoy fetched, else the one on PATH)
   -kubelet V      the version that the node says its kubelet has, by which Istio
                   decides what sidecars are: native ones from v1.33.0 on
-                  (default v1.36.1)
+                  (default: that of the API server)
   -apply DIR      the kustomization to apply (default deploy/istio); "" for none
 
 What is real: the API server and its etcd, the controllers of Deployments,

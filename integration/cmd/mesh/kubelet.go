@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -93,7 +95,7 @@ func (w *worker) logs(rw http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	f, err := os.Open(c.log())
+	f, err := os.Open(c.logFile())
 	if err != nil {
 		http.Error(rw, err.Error(), http.StatusInternalServerError)
 		return
@@ -110,7 +112,7 @@ func (w *worker) logs(rw http.ResponseWriter, r *http.Request) {
 		}
 	}
 	for {
-		if _, err := io.Copy(rw, f); err != nil || r.FormValue("follow") != "true" || !c.running() {
+		if _, err := io.Copy(rw, f); err != nil || r.FormValue("follow") != "true" || !c.run.Load().running() {
 			return
 		}
 		rw.(http.Flusher).Flush()
@@ -221,4 +223,3 @@ func (n netns) dial(port int32) (net.Conn, error) {
 	r := <-done
 	return r.conn, r.err
 }
-

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -30,7 +32,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch verb {
 	case "up":
 		flags.StringVar(&c.Envoy, "envoy", "", "")
-		flags.StringVar(&c.Kubelet, "kubelet", "v1.36.1", "")
+		flags.StringVar(&c.Kubelet, "kubelet", "", "")
 		flags.StringVar(&c.apply, "apply", "deploy/istio", "")
 		act = up
 	case "down":

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -176,6 +178,13 @@ func (w *worker) register() error {
 	n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: nodeAddr}}
 	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "Mesh"}}
 	n.Status.DaemonEndpoints.KubeletEndpoint.Port = 10250
+	if w.Kubelet == "" {
+		v, err := w.cluster.Discovery().ServerVersion()
+		if err != nil {
+			return err
+		}
+		w.Kubelet = v.GitVersion
+	}
 	n.Status.NodeInfo = corev1.NodeSystemInfo{KubeletVersion: w.Kubelet, OperatingSystem: "linux", Architecture: "amd64"}
 	_, err = w.cluster.CoreV1().Nodes().UpdateStatus(context.Background(), n, metav1.UpdateOptions{})
 	return err

@@ -1,7 +1,10 @@
+//go:build linux
+
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"net"
@@ -28,15 +31,14 @@ type pod struct {
 	ip     string
 	dir    string // of the containers' files and logs
 
-	routed bool // whether Services' rules are in force; reconcile's own
+	joined bool // whether it knows Services; the worker's mutex guards it
 
-	mu          sync.Mutex
-	routable    bool // whether Istio's rules are in force, which come before those of Services
-	containers  map[string]*container
-	ending      bool
-	ended       chan struct{} // closed when it is to end
-	grace       time.Duration // that it has then
-	reported    string        // the status that the API server has
+	mu         sync.Mutex
+	containers map[string]*container
+	ending     bool
+	ended      chan struct{} // closed when it is to end
+	grace      time.Duration // that it has then
+	reported   string        // the status that the API server has
 }
 
 // run starts the pod, the n-th one.
@@ -79,12 +81,6 @@ func (p *pod) start(n int) error {
 	if err := os.WriteFile(filepath.Join(p.netns.etc(), "resolv.conf"), []byte("nameserver 127.0.0.1\n"), 0o644); err != nil { // #nosec G306 -- as /etc's
 		return err
 	}
-	p.worker.mu.Lock()
-	hosts := p.worker.routes.hosts[p.Namespace]
-	p.worker.mu.Unlock()
-	if err := p.writeHosts(hosts); err != nil {
-		return err
-	}
 	if s := p.Spec.SecurityContext; s != nil {
 		for _, ctl := range s.Sysctls {
 			if err := sh(p.netns.command("sysctl", "-qw", ctl.Name+"="+ctl.Value)...); err != nil {
@@ -97,11 +93,15 @@ func (p *pod) start(n int) error {
 			return fmt.Errorf("init container %s: %w", c.Name, err)
 		}
 	}
-	p.setRoutable()
+	if err := p.join(); err != nil {
+		return err
+	}
 	for _, c := range p.Spec.Containers {
-		if _, err := p.launch(&c); err != nil {
+		started, err := p.launch(&c)
+		if err != nil {
 			return fmt.Errorf("container %s: %w", c.Name, err)
 		}
+		go started.keep()
 	}
 	go p.watch()
 	return nil
@@ -111,7 +111,9 @@ func (p *pod) start(n int) error {
 // until it has started.
 func (p *pod) init(c *corev1.Container) error {
 	if sidecar(c) {
-		p.setRoutable()
+		if err := p.join(); err != nil {
+			return err
+		}
 	}
 	started, err := p.launch(c)
 	if err != nil {
@@ -120,13 +122,15 @@ func (p *pod) init(c *corev1.Container) error {
 	if !sidecar(c) {
 		return started.wait()
 	}
-	return eventually("its startup probe", func() error { return p.probe(c, c.StartupProbe) })
-}
-
-func (p *pod) setRoutable() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.routable = true
+	go started.keep()
+	return eventually("its startup probe", func() error {
+		select {
+		case <-p.ended:
+			return nil // nobody waits for it any more
+		default:
+			return p.probe(c, c.StartupProbe)
+		}
+	})
 }
 
 // sidecar reports whether an init container keeps running.
@@ -137,7 +141,7 @@ func sidecar(c *corev1.Container) bool {
 // launch starts a container of the pod.
 func (p *pod) launch(spec *corev1.Container) (*container, error) {
 	c := &container{Container: spec, pod: p}
-	if err := c.start(); err != nil {
+	if err := errors.Join(c.prepare(), c.start()); err != nil {
 		return nil, err
 	}
 	p.mu.Lock()
@@ -146,9 +150,7 @@ func (p *pod) launch(spec *corev1.Container) (*container, error) {
 	return c, nil
 }
 
-// watch reports whether the pod is ready, for as long as it is there. A
-// container that has ended is not started again: the pod is not ready then, and
-// kubectl says why.
+// watch reports whether the pod is ready, for as long as it is there.
 func (p *pod) watch() {
 	for {
 		p.report(corev1.PodRunning, "")
@@ -174,23 +176,24 @@ func (p *pod) end(grace int64) {
 // stop ends the containers, a native sidecar after those that it serves, and
 // then the pod.
 func (p *pod) stop() {
-	deadline := time.After(p.grace)
-	native := func(c *container) bool { return sidecar(c.Container) }
+	ctx, cancel := context.WithTimeout(context.Background(), p.grace)
+	defer cancel()
 	for _, last := range []bool{false, true} {
+		var going []*process
 		for _, c := range p.containers {
-			if native(c) == last {
-				c.terminate()
+			if run := c.run.Load(); sidecar(c.Container) == last {
+				run.terminate()
+				going = append(going, run)
 			}
 		}
-		for _, c := range p.containers {
-			if native(c) == last {
-				select {
-				case <-c.done:
-				case <-deadline:
-				}
+		for _, run := range going {
+			select {
+			case <-run.done:
+			case <-ctx.Done():
 			}
 		}
 	}
+	p.leave()
 	if err := p.netns.remove(); err != nil {
 		log.Printf("pod %s: %v", p.Name, err)
 	}
@@ -252,20 +255,22 @@ func (p *pod) report(phase corev1.PodPhase, message string) {
 		var all []corev1.ContainerStatus
 		for _, spec := range specs {
 			s := corev1.ContainerStatus{Name: spec.Name, Image: spec.Image}
-			switch c := running[spec.Name]; {
-			case c == nil:
+			c := running[spec.Name]
+			if c == nil {
 				s.State.Waiting = &corev1.ContainerStateWaiting{Reason: "Waiting"}
 				if message != "" {
 					s.State.Waiting = &corev1.ContainerStateWaiting{Reason: "Error", Message: message}
 				}
-			case c.running():
-				up := true
-				s.Started = &up
-				s.State.Running = &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(c.began)}
+			} else if run := c.run.Load(); run.running() {
+				s.Started = new(true)
+				s.State.Running = &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(run.began)}
 				s.Ready = p.probe(&spec, readiness(spec)) == nil
-			default:
-				s.State.Terminated = &corev1.ContainerStateTerminated{ExitCode: int32(c.code), Reason: "Ended"} // #nosec G115 -- below 256
-				s.Ready = c.code == 0 && slices.ContainsFunc(p.Spec.InitContainers, func(i corev1.Container) bool { return i.Name == spec.Name })
+			} else {
+				s.State.Terminated = &corev1.ContainerStateTerminated{ExitCode: int32(run.code), Reason: "Ended"} // #nosec G115 -- below 256
+				s.Ready = run.code == 0 && slices.ContainsFunc(p.Spec.InitContainers, func(i corev1.Container) bool { return i.Name == spec.Name })
+			}
+			if c != nil {
+				s.RestartCount = c.restarts.Load()
 			}
 			ready = ready && s.Ready
 			all = append(all, s)

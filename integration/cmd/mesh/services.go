@@ -1,7 +1,10 @@
+//go:build linux
+
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -39,16 +42,15 @@ func (w *worker) route(ctx context.Context) error {
 	for _, p := range w.pods {
 		now.hosts[p.Namespace] = hosts(services.Items, p.Namespace)
 	}
-	before := w.routes
-	w.routes = now
 	for _, p := range w.pods {
-		if before.rules == now.rules && before.hosts[p.Namespace] == now.hosts[p.Namespace] && p.routed {
+		if !p.joined || w.routes.rules == now.rules && w.routes.hosts[p.Namespace] == now.hosts[p.Namespace] {
 			continue
 		}
 		if err := p.route(now); err != nil {
 			return fmt.Errorf("lead pod %s to Services: %w", p.Name, err)
 		}
 	}
+	w.routes = now
 	return nil
 }
 
@@ -115,31 +117,33 @@ func ready(s corev1.Service, port corev1.ServicePort, endpoints []discoveryv1.En
 	return addrs
 }
 
-// route has the pod know the routes.
-func (p *pod) route(r routes) error {
-	if err := p.writeHosts(r.hosts[p.Namespace]); err != nil {
-		return err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.routable {
+// join has the pod know Services, from now until [pod.leave]. It is called when
+// Istio's own rules are in force, which come first: they lead to the sidecar.
+// Before it a connection to a ClusterIP would wait for an answer that does not
+// come.
+func (p *pod) join() error {
+	p.worker.mu.Lock()
+	defer p.worker.mu.Unlock()
+	if p.joined {
 		return nil
 	}
-	restore := p.netns.command("iptables-restore", "--noflush")
-	if _, err := shOutput(r.rules, restore...); err != nil {
-		return err
-	}
-	if !p.routed {
-		if err := sh(p.netns.command("iptables", "-t", "nat", "-A", "OUTPUT", "-j", chain)...); err != nil {
-			return err
-		}
-		p.routed = true
-	}
-	return nil
+	p.joined = true
+	return errors.Join(p.route(p.worker.routes), sh(p.netns.command("iptables", "-t", "nat", "-A", "OUTPUT", "-j", chain)...))
 }
 
-// writeHosts writes over the file, which containers have in place of
-// /etc/hosts: another one of that name they would not see.
-func (p *pod) writeHosts(text string) error {
-	return os.WriteFile(filepath.Join(p.netns.etc(), "hosts"), []byte(text), 0o644) // #nosec G306 -- all users of the pod read it
+func (p *pod) leave() {
+	p.worker.mu.Lock()
+	defer p.worker.mu.Unlock()
+	p.joined = false
+}
+
+// route has the pod know the routes.
+func (p *pod) route(r routes) error {
+	// It writes over the file, which containers have in place of /etc/hosts:
+	// another one of that name they would not see.
+	if err := os.WriteFile(filepath.Join(p.netns.etc(), "hosts"), []byte(r.hosts[p.Namespace]), 0o644); err != nil { // #nosec G306 -- all users of the pod read it
+		return err
+	}
+	_, err := shOutput(r.rules, p.netns.command("iptables-restore", "--noflush")...)
+	return err
 }

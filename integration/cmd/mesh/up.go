@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -9,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -36,7 +39,7 @@ func up(c *config) error {
 	if err := os.Mkdir(state, 0o755); err != nil { // #nosec G301 -- the users of containers look for their files below it
 		return err
 	}
-	err := errors.Join(c.save(), newNode())
+	err := errors.Join(c.save(), raise(), newNode())
 	if err == nil {
 		err = c.start()
 	}
@@ -143,12 +146,37 @@ func down(c *config) error {
 	if _, err := os.Stat("/sys/class/net/" + hostLink); err == nil {
 		_ = sh("ip", "link", "del", hostLink) // unless it is gone meanwhile
 	}
-	failed = append(failed, os.RemoveAll(state))
+	failed = append(failed, lower(), os.RemoveAll(state))
 	if err := errors.Join(failed...); err != nil {
 		return err
 	}
 	c.say("nothing is left of the mesh")
 	return nil
+}
+
+const (
+	watchers = "fs.inotify.max_user_instances"
+	enough   = 1024
+	before   = state + "/" + watchers
+)
+
+// raise has the system allow what the sidecars of several versions of all pods
+// watch, which run as one user: some systems allow no more than 128.
+func raise() error {
+	text, err := shOutput("", "sysctl", "-n", watchers)
+	if n, _ := strconv.Atoi(strings.TrimSpace(text)); err != nil || n >= enough {
+		return err
+	}
+	return errors.Join(os.WriteFile(before, []byte(text), 0o600), sh("sysctl", "-qw", fmt.Sprintf("%s=%d", watchers, enough)))
+}
+
+// lower undoes what raise did.
+func lower() error {
+	text, err := os.ReadFile(before)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return errors.Join(err, sh("sysctl", "-qw", watchers+"="+strings.TrimSpace(string(text))))
 }
 
 // eventually waits until done returns nil.
