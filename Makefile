@@ -19,7 +19,7 @@ demo:
 mesh-demo: jaeger-build $(if $(ENVOY)$(shell command -v envoy),,$(lastword $(envoys)))
 	cd integration && GOWORK=off go run ./cmd/meshdemo -format $(or $(FORMAT),b3)
 
-## What mesh-up runs, from source: many minutes the first time
+## What mesh-up runs, from source: minutes the first time
 mesh-tools: jaeger-build $(if $(ENVOY),,$(lastword $(envoys)))
 	cd deploy/check && v=$$(GOWORK=off go list -m -f '{{.Version}}' k8s.io/kubernetes) && \
 		GOWORK=off go build -ldflags="-s -w -X k8s.io/component-base/version.gitVersion=$$v" -o ../../integration/istio/bin/ $(istio)
