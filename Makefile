@@ -19,7 +19,7 @@ demo:
 mesh-demo: jaeger-build $(if $(ENVOY)$(shell command -v envoy),,$(lastword $(envoys)))
 	cd integration && GOWORK=off go run ./cmd/meshdemo -format $(or $(FORMAT),b3)
 
-## What a real Istio mesh on this machine is made of: minutes the first time
+## What mesh-up runs, from source: minutes the first time
 mesh-tools: jaeger-build $(if $(ENVOY),,$(lastword $(envoys)))
 	cd deploy/check && v=$$(GOWORK=off go list -m -f '{{.Version}}' k8s.io/kubernetes) && \
 		GOWORK=off go build -ldflags="-s -w -X k8s.io/component-base/version.gitVersion=$$v" -o ../../integration/istio/bin/ $(istio)
@@ -27,11 +27,11 @@ mesh-tools: jaeger-build $(if $(ENVOY),,$(lastword $(envoys)))
 	cd examples && GOWORK=off CGO_ENABLED=0 go build -o ../integration/bin/ ./flaskapp ./httpbin ./sleep
 	cd integration && GOWORK=off go build -o bin/ ./cmd/mesh
 
-## A real Istio mesh out of plain processes, on Linux and as root
+## A real Istio mesh with the walkthrough in it, on Linux, as root and without Docker
 mesh-up: mesh-tools
-	$(sudo) integration/bin/mesh up
+	$(sudo) integration/bin/mesh up $(if $(ENVOY),-envoy $(ENVOY))
 
-## The end of it
+## Ends the mesh, and leaves nothing behind
 mesh-down:
 	$(sudo) integration/bin/mesh down
 

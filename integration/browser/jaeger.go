@@ -70,6 +70,27 @@ func (ui *UI) Trace(t testing.TB, id string) []Span {
 	return ui.timeline(t)
 }
 
+// Widen gives the names of the spans that part of the timeline's width.
+func (ui *UI) Widen(t testing.TB, part float64) {
+	t.Helper()
+	ui.do(t, chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`(() => {
+		const handle = document.querySelector(".VerticalResizer--dragger");
+		const x = document.querySelector(".VerticalResizer").getBoundingClientRect().width * %g;
+		const mouse = (target, type) => target.dispatchEvent(new MouseEvent(type, {bubbles: true, cancelable: true, clientX: x}));
+		mouse(handle, "mousedown");
+		mouse(window, "mousemove");
+		mouse(window, "mouseup");
+	})()`, part)))
+}
+
+// Expand opens the first span of the timeline, and returns what is to be read
+// there.
+func (ui *UI) Expand(t testing.TB) string {
+	t.Helper()
+	ui.do(t, chromedp.Click(chromedp.CSS(".span-row .span-view")))
+	return run(ui, t, poll[string](`document.querySelector(".detail-row")?.innerText`))
+}
+
 // timeline returns the lines of the trace on the page, all of which fit on it.
 func (ui *UI) timeline(t testing.TB) []Span {
 	t.Helper()

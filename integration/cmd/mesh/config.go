@@ -89,7 +89,7 @@ func (c *config) complete() error {
 		return errors.New("this needs root, to make network namespaces and iptables rules in them: sudo")
 	}
 	for name, pkg := range map[string]string{
-		"ip": "iproute2", "iptables": "iptables", "iptables-restore": "iptables", "sysctl": "procps", "setpriv": "util-linux", "etcd": "etcd-server",
+		"ip": "iproute2", "iptables": "iptables", "iptables-restore": "iptables", "sysctl": "procps", "setpriv": "util-linux", "nsenter": "util-linux", "etcd": "etcd-server",
 	} {
 		if _, err := exec.LookPath(name); err != nil {
 			return fmt.Errorf("there is no %s on PATH: install it (on Debian, apt-get install %s)", name, pkg)

@@ -74,6 +74,13 @@ func (c *container) prepare() error {
 	}
 	c.args = c.arguments()
 	switch filepath.Base(c.program) {
+	case "jaeger":
+		// In its image the program has the UI within.
+		ui := filepath.Join(c.root, "ui")
+		if err := os.CopyFS(ui, os.DirFS(filepath.Join(filepath.Dir(c.program), "ui"))); err != nil {
+			return err
+		}
+		c.env = append(c.env, "JAEGER_UI_ASSETS="+ui)
 	case "pilot-agent":
 		if err := c.prepareProxy(); err != nil {
 			return err

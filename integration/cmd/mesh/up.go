@@ -92,7 +92,9 @@ func (c *config) startNode() error {
 	if err != nil {
 		return err
 	}
-	argv := nodeNetns.command(self, nodeVerb)
+	// Not by ip netns exec, which has mounts of its own: there the namespaces of
+	// pods would be out of down's sight.
+	argv := []string{"nsenter", "--net=/run/netns/" + string(nodeNetns), self, nodeVerb}
 	cmd := exec.Command(argv[0], argv[1:]...) // #nosec G204 -- itself
 	cmd.Stdout, cmd.Stderr = its, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C is not for it
