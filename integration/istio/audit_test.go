@@ -11,8 +11,8 @@ import (
 // What is stored of the mesh's own traces names the service that loses them.
 func TestAudit(t *testing.T) {
 	restore(t)
-	fetch(t, "http://flaskapp/fetch?url="+fresh(), "-n 60")
-	fetch(t, "http://flaskapp/fetch_with_trace?url="+fresh(), "-n 60")
+	fetch(t, "http://flaskapp/fetch?url="+fresh(), "-n 60 -interval 50ms")
+	fetch(t, "http://flaskapp/fetch_with_trace?url="+fresh(), "-n 60 -interval 50ms")
 	mark(t)
 	cmd := exec.Command("go", "run", ".", "audit", "-since", "15m", jaegers(t).URL)
 	cmd.Dir = filepath.Join(root, "cmd", "tracebaton")

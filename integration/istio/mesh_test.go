@@ -62,15 +62,41 @@ func within(m *testing.M) int {
 		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 		return cmd.Run()
 	}
-	if _, err := os.Stat(kubeconfig); err != nil {
-		defer func() { _ = mesh("down") }()
-		if err := mesh("up"); err != nil {
-			return missing(err.Error())
-		}
-	}
 	_ = os.Setenv("KUBECONFIG", kubeconfig)
 	_ = os.Setenv("PATH", filepath.Join(root, "integration", "istio", "bin")+":"+os.Getenv("PATH"))
-	return m.Run()
+	if _, err := os.Stat(kubeconfig); err == nil {
+		return m.Run()
+	}
+	if err := mesh("up"); err != nil {
+		_ = mesh("down")
+		return missing(err.Error())
+	}
+	code := m.Run()
+	if err := mesh("down"); err != nil {
+		fmt.Println("FAIL:", err)
+		return 1
+	}
+	if left := leftovers(); len(left) > 0 {
+		fmt.Println("FAIL: mesh down left behind:", left)
+		return 1
+	}
+	return code
+}
+
+// leftovers are what a mesh that is down has left on this machine.
+func leftovers() []string {
+	var left []string
+	for _, pattern := range []string{"/run/netns/tracebaton.*", "/etc/netns/tracebaton.*", "/run/tracebaton-mesh", "/sys/class/net/tracebaton*"} {
+		found, _ := filepath.Glob(pattern) // a good pattern
+		left = append(left, found...)
+	}
+	processes, _ := filepath.Glob("/proc/[0-9]*/exe")
+	for _, p := range processes {
+		if exe, _ := os.Readlink(p); strings.HasPrefix(exe, filepath.Join(root, "integration", "istio", "bin")) {
+			left = append(left, exe)
+		}
+	}
+	return left
 }
 
 // The pages whose commands are run.
@@ -133,6 +159,11 @@ func restore(t *testing.T) {
 	t.Helper()
 	sh(t, "kubectl config set-context --current --namespace=tracebaton && kubectl apply -k deploy/istio && "+
 		"kubectl delete --ignore-not-found -f deploy/istio/telemetry-w3c.yaml && kubectl rollout status deployment --timeout=2m")
+	// Pods that are new are known to sidecars a moment later.
+	eventually(t, func(c *assert.CollectT) {
+		_, err := try("kubectl exec deploy/sleep-v1 -- sleep fetch -n 8 'http://flaskapp/fetch_with_trace?url=http://httpbin:8000/ip'")
+		assert.NoError(c, err)
+	})
 }
 
 var calls atomic.Int32

@@ -12,10 +12,14 @@ import (
 	"github.com/tracebaton/tracebaton/integration/jaeger"
 )
 
-// rolled waits until the pods of all Deployments are the new ones.
+// rolled waits until the pods of all Deployments are the new ones, and known.
 func rolled(t *testing.T) {
 	t.Helper()
 	walk(t, "kubectl rollout status deployment --timeout=5m")
+	eventually(t, func(c *assert.CollectT) {
+		_, err := try("kubectl exec deploy/sleep-v1 -- sleep fetch -n 8 'http://flaskapp/fetch_with_trace?url=http://httpbin:8000/ip'")
+		assert.NoError(c, err)
+	})
 }
 
 // whence are the services of the spans, the parent's before its child's.
