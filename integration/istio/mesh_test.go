@@ -92,7 +92,7 @@ func leftovers() []string {
 	}
 	processes, _ := filepath.Glob("/proc/[0-9]*/exe")
 	for _, p := range processes {
-		if exe, _ := os.Readlink(p); strings.HasPrefix(exe, filepath.Join(root, "integration", "istio", "bin")) {
+		if exe, _ := os.Readlink(p); strings.Contains(exe, "integration/istio/bin/") {
 			left = append(left, exe)
 		}
 	}

@@ -26,11 +26,11 @@ const (
 	// network is where pods are, each under an address that no other had.
 	network = "10.213.0.0/16"
 
-	// nodeAddr is where etcd, the API server and the stand-ins listen, and
-	// nothing outside of the bridge reaches it.
+	// nodeAddr is where the API server, the controllers and the stand-ins
+	// listen. Nothing outside of this machine reaches it.
 	nodeAddr = "10.213.0.1"
 
-	// hostAddr is this machine's own address on the bridge.
+	// hostAddr is this machine's own address there.
 	hostAddr = "10.213.0.2"
 
 	// services is where ClusterIPs are.
@@ -40,7 +40,7 @@ const (
 	apiService = "10.214.0.1"
 
 	apiServer = nodeAddr + ":6443"
-	etcd      = nodeAddr + ":2379"
+	etcd      = "127.0.0.1:2379" // which asks nobody who they are
 	kubelet   = nodeAddr + ":10250"
 )
 
@@ -89,7 +89,7 @@ func (c *config) complete() error {
 		return errors.New("this needs root, to make network namespaces and iptables rules in them: sudo")
 	}
 	for name, pkg := range map[string]string{
-		"ip": "iproute2", "iptables": "iptables", "iptables-restore": "iptables", "sysctl": "procps", "setpriv": "util-linux", "nsenter": "util-linux", "etcd": "etcd-server",
+		"ip": "iproute2", "iptables": "iptables", "iptables-restore": "iptables", "sysctl": "procps", "setpriv": "util-linux", "nsenter": "util-linux", "mount": "mount", "mountpoint": "util-linux", "etcd": "etcd-server",
 	} {
 		if _, err := exec.LookPath(name); err != nil {
 			return fmt.Errorf("there is no %s on PATH: install it (on Debian, apt-get install %s)", name, pkg)

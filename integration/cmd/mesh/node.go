@@ -85,8 +85,8 @@ func (w *worker) startCluster() error {
 	if err := w.daemon("etcd",
 		"--data-dir="+filepath.Join(state, "etcd"), "--unsafe-no-fsync", "--log-level=error",
 		"--listen-client-urls=http://"+etcd, "--advertise-client-urls=http://"+etcd,
-		"--listen-peer-urls=http://"+nodeAddr+":2380", "--initial-advertise-peer-urls=http://"+nodeAddr+":2380",
-		"--initial-cluster=default=http://"+nodeAddr+":2380"); err != nil {
+		"--listen-peer-urls=http://127.0.0.1:2380", "--initial-advertise-peer-urls=http://127.0.0.1:2380",
+		"--initial-cluster=default=http://127.0.0.1:2380"); err != nil {
 		return err
 	}
 	cert, key := w.ca.file("apiserver.crt"), w.ca.file("apiserver.key")

@@ -39,7 +39,7 @@ func up(c *config) error {
 	if err := os.Mkdir(state, 0o755); err != nil { // #nosec G301 -- the users of containers look for their files below it
 		return err
 	}
-	err := errors.Join(c.save(), raise(), newNode())
+	err := errors.Join(c.settle(), raise(), newNode())
 	if err == nil {
 		err = c.start()
 	}
@@ -146,12 +146,42 @@ func down(c *config) error {
 	if _, err := os.Stat("/sys/class/net/" + hostLink); err == nil {
 		_ = sh("ip", "link", "del", hostLink) // unless it is gone meanwhile
 	}
-	failed = append(failed, lower(), os.RemoveAll(state))
+	failed = append(failed, lower())
+	for _, dir := range []string{project, envoys} {
+		if sh("mountpoint", "-q", dir) == nil {
+			failed = append(failed, sh("umount", dir))
+		}
+	}
+	if err := errors.Join(failed...); err != nil {
+		return err
+	}
+	failed = append(failed, os.RemoveAll(state))
 	if err := errors.Join(failed...); err != nil {
 		return err
 	}
 	c.say("nothing is left of the mesh")
 	return nil
+}
+
+const (
+	project = state + "/project"
+	envoys  = state + "/envoy"
+)
+
+// settle has the node find the programs where every user can run them, as
+// nobody but their owner may below a home folder, and tells it of them.
+func (c *config) settle() error {
+	for at, dir := range map[string]string{project: c.Root, envoys: filepath.Dir(c.Envoy)} {
+		if err := os.Mkdir(at, 0o700); err != nil {
+			return err
+		}
+		if err := errors.Join(sh("mount", "--bind", dir, at), sh("mount", "-o", "remount,bind,ro", at)); err != nil {
+			return err
+		}
+	}
+	settled := *c
+	settled.Root, settled.Envoy = project, filepath.Join(envoys, filepath.Base(c.Envoy))
+	return settled.save()
 }
 
 const (
