@@ -20,10 +20,7 @@ func TestGatewayAPI(t *testing.T) {
 	})
 	const to = "flaskapp-v2.tracebaton.svc.cluster.local:80/*"
 
-	// The page's command gets the same from the release.
-	crds := strings.TrimSpace(sh(t, "cd deploy/check && GOWORK=off go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api"))
-	sh(t, "kubectl apply --server-side -k "+crds+"/config/crd")
-	sh(t, "kubectl wait --for=condition=Established crd/gateways.gateway.networking.k8s.io crd/httproutes.gateway.networking.k8s.io")
+	installGatewayAPI(t)
 	walk(t, "kubectl apply -k deploy/gateway-api")
 	sh(t, "kubectl delete -n tracebaton virtualservice/flaskapp destinationrule/flaskapp")
 
@@ -81,4 +78,13 @@ func TestGatewayAPI(t *testing.T) {
 		status, _ := ask(t, "/fetch?url=http://httpbin:8000/ip", nil)
 		require.Equal(t, http.StatusNotFound, status)
 	})
+}
+
+// installGatewayAPI installs the kinds, which the page's command gets from the
+// release.
+func installGatewayAPI(t *testing.T) {
+	t.Helper()
+	module := strings.TrimSpace(sh(t, "cd deploy/check && GOWORK=off go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api"))
+	sh(t, "kubectl apply --server-side -k "+module+"/config/crd")
+	sh(t, "kubectl wait --for=condition=Established crd/gateways.gateway.networking.k8s.io crd/httproutes.gateway.networking.k8s.io")
 }
