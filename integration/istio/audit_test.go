@@ -4,6 +4,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -11,10 +12,11 @@ import (
 // What is stored of the mesh's own traces names the service that loses them.
 func TestAudit(t *testing.T) {
 	restore(t)
+	began := time.Now()
 	fetch(t, "http://flaskapp/fetch?url="+fresh(), "-n 60 -interval 50ms")
 	fetch(t, "http://flaskapp/fetch_with_trace?url="+fresh(), "-n 60 -interval 50ms")
 	mark(t)
-	cmd := exec.Command("go", "run", ".", "audit", "-since", "15m", jaegers(t).URL)
+	cmd := exec.Command("go", "run", ".", "audit", "-since", time.Since(began).Round(time.Second).String(), jaegers(t).URL)
 	cmd.Dir = filepath.Join(root, "cmd", "tracebaton")
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err, "a service drops the trace")

@@ -1,6 +1,7 @@
 package istio_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"io"
@@ -14,24 +15,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// outside reaches the gateway as the walkthrough does, by a port-forward, until
-// the test ends.
-func outside(t *testing.T) {
+// forward runs a port-forward of a page until the test ends, and returns once it
+// takes connections.
+func forward(t *testing.T, command string) {
 	t.Helper()
-	const command = "kubectl port-forward -n istio-system service/istio-ingressgateway 8088:80"
 	onPage(t, command)
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, "bash", "-c", "exec "+command)
+	cmd := exec.Command("bash", "-c", "exec "+command)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
-		cancel()
+		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	eventually(t, func(c *assert.CollectT) {
-		resp, err := http.Get("http://127.0.0.1:8088/")
-		require.NoError(c, err)
-		_ = resp.Body.Close()
-	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err, "%s has ended", command)
+	require.Contains(t, line, "Forwarding from 127.0.0.1:")
 }
 
 // ask calls the gateway with the headers, and returns the answer.
@@ -63,7 +62,7 @@ func TestGateway(t *testing.T) {
 	t.Cleanup(func() {
 		sh(t, "kubectl delete --ignore-not-found -f deploy/istio/gateway.yaml -f deploy/istio/gateway-sampling.yaml")
 	})
-	outside(t)
+	forward(t, "kubectl port-forward -n istio-system service/istio-ingressgateway 8088:80")
 	eventually(t, func(c *assert.CollectT) {
 		status, _ := ask(c, "/env/version", nil)
 		assert.Equal(c, http.StatusOK, status)
@@ -80,8 +79,8 @@ func TestGateway(t *testing.T) {
 		eventually(t, func(c *assert.CollectT) { // from when the gateway keeps all
 			url := "/env/version?" + fresh()
 			ask(c, url, nil)
-			mark(t)
-			all, err := stored(jaegers(t), "http://flaskapp.localhost:8088"+url)
+			mark(c)
+			all, err := stored(jaegers(c), "http://flaskapp.localhost:8088"+url)
 			require.NoError(c, err)
 			require.Len(c, all, 1)
 			require.Equal(c, fromOutside, "\n"+all[0].Tree())
@@ -154,8 +153,8 @@ spec:
 			for range 20 {
 				ask(c, url, nil)
 			}
-			mark(t)
-			all, err := stored(jaegers(t), "http://flaskapp.localhost:8088"+url)
+			mark(c)
+			all, err := stored(jaegers(c), "http://flaskapp.localhost:8088"+url)
 			require.NoError(c, err)
 			assert.Less(c, len(all), 10)
 		})
@@ -166,8 +165,8 @@ spec:
 		const id = "22222222222222222222222222222222"
 		eventually(t, func(c *assert.CollectT) {
 			ask(c, "/env/version", map[string]string{"x-b3-traceid": id, "x-b3-spanid": "2222222222222222", "x-b3-sampled": "1"})
-			mark(t)
-			_, ok, err := jaegers(t).Trace(id)
+			mark(c)
+			_, ok, err := jaegers(c).Trace(id)
 			require.NoError(c, err)
 			require.True(c, ok)
 		})

@@ -2,7 +2,6 @@ package istio_test
 
 import (
 	"net/http"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -13,11 +12,7 @@ import (
 // deploy/gateway-api, as docs/istio.md has it.
 func TestGatewayAPI(t *testing.T) {
 	restore(t)
-	t.Cleanup(func() {
-		sh(t, "kubectl delete --ignore-not-found -f deploy/gateway-api/gateway.yaml && kubectl delete --ignore-not-found -f deploy/gateway-api/httproute.yaml -n tracebaton")
-		sh(t, "kubectl delete --ignore-not-found -n tracebaton service/flaskapp-v1 service/flaskapp-v2")
-		restore(t)
-	})
+	t.Cleanup(func() { restore(t) })
 	const to = "flaskapp-v2.tracebaton.svc.cluster.local:80/*"
 
 	installGatewayAPI(t)
@@ -26,7 +21,7 @@ func TestGatewayAPI(t *testing.T) {
 
 	t.Run("a call between services is routed by the HTTPRoute, in one trace", func(t *testing.T) {
 		eventually(t, func(c *assert.CollectT) {
-			assert.Equal(c, 20, count(fetch(t, "http://flaskapp/env/version", "-body -n 20"))["v2"])
+			assert.Equal(c, 20, count(fetch(c, "http://flaskapp/env/version", "-body -n 20"))["v2"])
 		})
 		inner := fresh()
 		outer := "http://flaskapp/fetch_with_trace?url=" + inner
@@ -37,12 +32,12 @@ func TestGatewayAPI(t *testing.T) {
 	t.Run("routes by user and by weight do what Istio's do", func(t *testing.T) {
 		sh(t, "kubectl apply -f deploy/gateway-api/route-by-user.yaml")
 		eventually(t, func(c *assert.CollectT) {
-			assert.Contains(c, fetch(t, "http://flaskapp/fetch_with_trace?url=http://flaskapp/env/version", "-body -H 'end-user: alice'"), "v1\n")
-			assert.Contains(c, fetch(t, "http://flaskapp/env/version", "-body"), "v2\n")
+			assert.Contains(c, fetch(c, "http://flaskapp/fetch_with_trace?url=http://flaskapp/env/version", "-body -H 'end-user: alice'"), "v1\n")
+			assert.Contains(c, fetch(c, "http://flaskapp/env/version", "-body"), "v2\n")
 		})
 		sh(t, "kubectl apply -f deploy/gateway-api/route-weights.yaml")
 		eventually(t, func(c *assert.CollectT) {
-			got := count(fetch(t, "http://flaskapp/env/version", "-body -n 100"))
+			got := count(fetch(c, "http://flaskapp/env/version", "-body -n 100"))
 			assert.InDelta(c, 50, got["v1"], 30)
 		})
 		sh(t, "kubectl apply -n tracebaton -f deploy/gateway-api/httproute.yaml")
@@ -52,14 +47,7 @@ func TestGatewayAPI(t *testing.T) {
 		walk(t, "kubectl apply -f deploy/gateway-api/gateway.yaml")
 		walk(t, "kubectl wait -n tracebaton --for=create deployment/outside-istio --timeout=1m")
 		walk(t, "kubectl rollout status -n tracebaton deployment/outside-istio")
-		const forward = "kubectl port-forward -n tracebaton service/outside-istio 8088:80"
-		onPage(t, forward)
-		cmd := exec.Command("bash", "-c", "exec "+forward)
-		require.NoError(t, cmd.Start())
-		defer func() {
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-		}()
+		forward(t, "kubectl port-forward -n tracebaton service/outside-istio 8088:80")
 		url := ""
 		eventually(t, func(c *assert.CollectT) {
 			url = "/env/version?" + fresh()

@@ -94,7 +94,7 @@ func TestWhoInjects(t *testing.T) {
 			command += fmt.Sprintf(" && kubectl label namespace %s %s=%s", name, key, value)
 		}
 		sh(t, command)
-		t.Cleanup(func() { sh(t, "kubectl delete namespace --wait=false "+name) })
+		t.Cleanup(func() { sh(t, "kubectl delete namespace --ignore-not-found "+name) })
 		return name
 	}
 
@@ -135,7 +135,7 @@ func TestWhoInjects(t *testing.T) {
 func TestAutomaticInjection(t *testing.T) {
 	t.Cleanup(func() {
 		sh(t, "istioctl admin log --log-reset")
-		sh(t, "kubectl delete namespace --wait=false auto plain")
+		sh(t, "kubectl delete namespace --ignore-not-found auto plain")
 	})
 	walk(t, "kubectl create namespace auto")
 	walk(t, "kubectl label namespace auto istio-injection=enabled")
@@ -143,7 +143,7 @@ func TestAutomaticInjection(t *testing.T) {
 	walk(t, "kubectl create deployment probe --image=localhost/tracebaton/httpbin:0.1.0 -n auto")
 	walk(t, "kubectl create deployment probe --image=localhost/tracebaton/httpbin:0.1.0 -n plain")
 	eventually(t, func(c *assert.CollectT) {
-		out := walk(t, "kubectl get pods -A -l app=probe")
+		out := walk(c, "kubectl get pods -A -l app=probe")
 		assert.Regexp(c, `(?m)^auto +probe\S+ +2/2 +Running`, out)
 		assert.Regexp(c, `(?m)^plain +probe\S+ +1/1 +Running`, out)
 	})

@@ -16,10 +16,7 @@ import (
 func rolled(t *testing.T) {
 	t.Helper()
 	walk(t, "kubectl rollout status deployment --timeout=5m")
-	eventually(t, func(c *assert.CollectT) {
-		_, err := try("kubectl exec deploy/sleep-v1 -- sleep fetch -n 8 'http://flaskapp/fetch_with_trace?url=http://httpbin:8000/ip'")
-		assert.NoError(c, err)
-	})
+	known(t)
 }
 
 // whence are the services of the spans, the parent's before its child's.
@@ -44,7 +41,7 @@ func TestServicesWithSpans(t *testing.T) {
 		var all []jaeger.Trace
 		eventually(t, func(c *assert.CollectT) {
 			var err error
-			all, err = stored(jaegers(t), outer, inner)
+			all, err = stored(jaegers(c), outer, inner)
 			require.NoError(c, err)
 			require.Len(c, all, 1, what)
 			require.Len(c, all[0].Spans, 8, what)

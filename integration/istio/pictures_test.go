@@ -52,13 +52,15 @@ func TestPictures(t *testing.T) {
 
 	t.Run("a call from outside is a trace of three spans, two of them the gateway's", func(t *testing.T) {
 		sh(t, "kubectl apply -f deploy/istio/gateway.yaml -f deploy/istio/gateway-sampling.yaml")
-		t.Cleanup(func() { sh(t, "kubectl delete -f deploy/istio/gateway.yaml -f deploy/istio/gateway-sampling.yaml") })
-		outside(t)
+		t.Cleanup(func() {
+			sh(t, "kubectl delete --ignore-not-found -f deploy/istio/gateway.yaml -f deploy/istio/gateway-sampling.yaml")
+		})
+		forward(t, "kubectl port-forward -n istio-system service/istio-ingressgateway 8088:80")
 		var trace jaeger.Trace
 		eventually(t, func(c *assert.CollectT) { // from when the gateway keeps all
 			url := "/env/version?" + fresh()
 			ask(c, url, nil)
-			mark(t)
+			mark(c)
 			all, err := stored(server, "http://flaskapp.localhost:8088"+url)
 			require.NoError(c, err)
 			require.Len(c, all, 1)

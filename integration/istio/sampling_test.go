@@ -23,13 +23,12 @@ func sample(t *testing.T, percentage string) {
 func awaitSampling(t *testing.T, workload, percentage string) {
 	t.Helper()
 	eventually(t, func(c *assert.CollectT) {
-		require.Equal(c, map[string]int{percentage: 1}, unique(samplings(t, workload)))
+		require.Equal(c, map[string]int{percentage: 1}, unique(samplings(workload)))
 	})
 }
 
 // samplings are the percentages of all the listeners of a workload's sidecar.
-func samplings(t *testing.T, workload string) []string {
-	t.Helper()
+func samplings(workload string) []string {
 	out, _ := try("istioctl proxy-config listener " + workload + ` -o json | grep -A1 '"randomSampling"' | grep -o '"value": [0-9.]*\|"randomSampling": {}'`)
 	var all []string
 	for line := range strings.Lines(out) {
@@ -63,14 +62,14 @@ func TestSampling(t *testing.T) {
 			fetch(t, "http://flaskapp/fetch?url="+broken, "-n 100 -c 4")
 			mark(t)
 			eventually(t, func(c *assert.CollectT) {
-				relayed, err := stored(jaegers(t), "http://flaskapp/fetch_with_trace?url="+inner, inner)
+				relayed, err := stored(jaegers(c), "http://flaskapp/fetch_with_trace?url="+inner, inner)
 				require.NoError(c, err)
 				for _, trace := range relayed {
 					require.Equal(c, whole, "\n"+trace.Tree())
 				}
-				first, err := stored(jaegers(t), "http://flaskapp/fetch?url="+broken)
+				first, err := stored(jaegers(c), "http://flaskapp/fetch?url="+broken)
 				require.NoError(c, err)
-				second, err := stored(jaegers(t), broken)
+				second, err := stored(jaegers(c), broken)
 				require.NoError(c, err)
 				if percentage == "0" {
 					require.Equal(c, []int{0, 0, 0}, []int{len(relayed), len(first), len(second)})
@@ -107,7 +106,7 @@ func TestSampling(t *testing.T) {
 			// as long as they last: drainDuration, 45 s.
 			eventually(t, func(c *assert.CollectT) {
 				var flaskapp map[string]string
-				decode(t, fetch(t, "http://flaskapp/fetch_with_header?url="+fresh(), "-body", "-H 'x-b3-sampled: "+row.sampled+"'"), &flaskapp)
+				decode(c, fetch(c, "http://flaskapp/fetch_with_header?url="+fresh(), "-body", "-H 'x-b3-sampled: "+row.sampled+"'"), &flaskapp)
 				id = flaskapp["X-Request-Id"]
 				require.Equal(c, row.reason, id[14:15], id)
 			})
@@ -125,7 +124,7 @@ func TestSampling(t *testing.T) {
 		for header, reason := range map[string]string{"x-envoy-force-trace: true": "4", "x-client-trace-id: 1": "b"} {
 			eventually(t, func(c *assert.CollectT) { // as above
 				var flaskapp map[string]string
-				decode(t, fetch(t, "http://flaskapp/fetch_with_header?url="+fresh(), "-body", "-H '"+header+"'"), &flaskapp)
+				decode(c, fetch(c, "http://flaskapp/fetch_with_header?url="+fresh(), "-body", "-H '"+header+"'"), &flaskapp)
 				require.Equal(c, reason, flaskapp["X-Request-Id"][14:15], header)
 			})
 		}

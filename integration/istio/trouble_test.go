@@ -30,7 +30,7 @@ func TestTrouble(t *testing.T) {
 			want = "\n" + want
 		}
 		eventually(t, func(c *assert.CollectT) {
-			all, err := stored(jaegers(t), outer, inner)
+			all, err := stored(jaegers(c), outer, inner)
 			require.NoError(c, err)
 			require.Len(c, all, 1)
 			require.Equal(c, want, "\n"+all[0].Tree())
@@ -45,7 +45,7 @@ func TestTrouble(t *testing.T) {
 		walk(t, "kubectl rollout status deployment sleep-v1 -n tracebaton")
 		walk(t, "kubectl exec -n tracebaton deploy/sleep-v1 -- sleep fetch -n 10 http://flaskapp/env/version")
 		eventually(t, func(c *assert.CollectT) {
-			out := walk(t, stats)
+			out := walk(c, stats)
 			assert.Contains(c, out, "http.outbound_0.0.0.0_80;.tracing.random_sampling: 10\n")
 			assert.Contains(c, out, "tracing.zipkin.spans_sent: 10\n")
 			assert.Contains(c, out, "tracing.zipkin.reports_dropped: 0\n")
@@ -66,7 +66,7 @@ func TestTrouble(t *testing.T) {
 		sh(t, "kubectl delete service jaeger")
 		eventually(t, func(c *assert.CollectT) {
 			out, _ := try("kubectl logs -n istio-system deployment/istiod --tail=-1 | grep -c 'Not able to configure requested tracing provider'")
-			assert.NotEqual(c, "0\n", out)
+			assert.Regexp(c, `(?m)^[1-9]`, out)
 			assert.Empty(c, tracers())
 		})
 		sh(t, "kubectl apply -k deploy/istio")
@@ -77,16 +77,16 @@ func TestTrouble(t *testing.T) {
 		apply(t, `{apiVersion: telemetry.istio.io/v1, kind: Telemetry, metadata: {name: tracing, namespace: tracebaton}, spec: {tracing: [{randomSamplingPercentage: 100, disableContextPropagation: true}]}}`)
 		eventually(t, func(c *assert.CollectT) {
 			var httpbin struct{ Headers map[string][]string }
-			decode(t, fetch(t, "http://httpbin:8000/headers", "-body"), &httpbin)
+			decode(c, fetch(c, "http://httpbin:8000/headers", "-body"), &httpbin)
 			assert.NotContains(c, httpbin.Headers, "X-B3-Traceid")
 		})
 		eventually(t, func(c *assert.CollectT) { // from when all pods know
 			inner := fresh()
 			outer := "http://flaskapp/fetch_with_trace?url=" + inner
-			fetch(t, outer)
-			server := jaegers(t)
+			fetch(c, outer)
+			server := jaegers(c)
 			var n int
-			eventually(t, func(c *assert.CollectT) {
+			eventually(c, func(c *assert.CollectT) {
 				all, err := stored(server, outer, inner)
 				require.NoError(c, err)
 				n = 0
@@ -99,19 +99,4 @@ func TestTrouble(t *testing.T) {
 			assert.Equal(c, 4, n)
 		})
 	})
-}
-
-// Last, after all that the tests have asked of it.
-func TestZNoProxyRefusedItsConfiguration(t *testing.T) {
-	out := sh(t, "istioctl proxy-status")
-	require.GreaterOrEqual(t, strings.Count(out, "CDS"), 8, out)
-	for _, p := range pods(t, "-n tracebaton -l 'app in (sleep, flaskapp, httpbin)'") {
-		out := sh(t, "kubectl exec "+p.Metadata.Name+" -c istio-proxy -- pilot-agent request GET 'stats?filter=update_rejected'")
-		for line := range strings.Lines(out) {
-			if strings.Contains(line, "update_rejected") {
-				require.True(t, strings.HasSuffix(strings.TrimSpace(line), ": 0"), "%s: %s", p.Metadata.Name, line)
-			}
-		}
-		require.Contains(t, out, "lds.update_rejected", p.Metadata.Name)
-	}
 }

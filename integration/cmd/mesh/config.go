@@ -20,11 +20,14 @@ import (
 const state = "/run/tracebaton-mesh"
 
 const (
-	// kubeconfig names the cluster to kubectl and istioctl.
-	kubeconfig = state + "/kubeconfig"
+	// kubeconfig names the cluster to kubectl and istioctl. kubectl config writes
+	// beside it.
+	kubeconfig = state + "/user/kubeconfig"
 
 	// network is where pods are, each under an address that no other had.
 	network = "10.213.0.0/16"
+
+	podAddrs = "10.213.%d.%d"
 
 	// nodeAddr is where the API server, the controllers and the stand-ins
 	// listen. Nothing outside of this machine reaches it.
@@ -44,21 +47,17 @@ const (
 	kubelet   = nodeAddr + ":10250"
 )
 
-// config is what up was told, or found.
+// config is what up was told, or found. The node has of it what is exported, and
+// finds the programs at mounts.
 type config struct {
-	Root    string // of the project
 	Envoy   string
 	Kubelet string
 
-	apply  string
-	say    func(format string, args ...any)
-	stdout io.Writer
-}
-
-// tool is where the program of that name is: one of those that the Makefile
-// builds.
-func (c *config) tool(name string) string {
-	return filepath.Join(c.Root, "integration", "istio", "bin", name)
+	root                    string // of the project
+	services, istio, jaeger string // folders of programs
+	apply                   string
+	say                     func(format string, args ...any)
+	stdout                  io.Writer
 }
 
 // program is what runs in place of an image, ok is false where nothing does.
@@ -70,17 +69,20 @@ func (c *config) program(image string) (path string, ok bool) {
 	}
 	name, _, _ = strings.Cut(name, ":")
 	switch {
-	case dir == "localhost/tracebaton":
-		path = filepath.Join(c.Root, "integration", "bin", name)
+	case dir == own:
+		path = filepath.Join(c.services, name)
 	case dir+"/"+name == "jaegertracing/jaeger":
-		path = filepath.Join(c.Root, "deploy", "jaeger", "bin", "jaeger")
+		path = filepath.Join(c.jaeger, "jaeger")
 	case name == "proxyv2":
-		path = c.tool("pilot-agent")
+		path = filepath.Join(c.istio, "pilot-agent")
 	case name == "pilot":
-		path = c.tool("pilot-discovery")
+		path = filepath.Join(c.istio, "pilot-discovery")
 	}
 	return path, path != ""
 }
+
+// own is where the images of the project's services are.
+const own = "localhost/tracebaton"
 
 // complete fills in what up was not told, and returns what is missing on this
 // machine.
@@ -88,12 +90,17 @@ func (c *config) complete() error {
 	if os.Geteuid() != 0 {
 		return errors.New("this needs root, to make network namespaces and iptables rules in them: sudo")
 	}
-	for name, pkg := range map[string]string{
-		"ip": "iproute2", "iptables": "iptables", "iptables-restore": "iptables", "sysctl": "procps", "setpriv": "util-linux", "nsenter": "util-linux", "mount": "mount", "mountpoint": "util-linux", "etcd": "etcd-server",
+	var missing []string
+	for _, tool := range []struct{ name, pkg string }{
+		{"etcd", "etcd-server"}, {"ip", "iproute2"}, {"iptables", "iptables"}, {"iptables-restore", "iptables"},
+		{"nsenter", "util-linux"}, {"setpriv", "util-linux"}, {"sysctl", "procps"},
 	} {
-		if _, err := exec.LookPath(name); err != nil {
-			return fmt.Errorf("there is no %s on PATH: install it (on Debian, apt-get install %s)", name, pkg)
+		if _, err := exec.LookPath(tool.name); err != nil {
+			missing = append(missing, fmt.Sprintf("%s (on Debian, of the package %s)", tool.name, tool.pkg))
 		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("not on PATH: %s", strings.Join(missing, ", "))
 	}
 	root, err := os.Getwd()
 	if err != nil {
@@ -107,27 +114,25 @@ func (c *config) complete() error {
 			return errors.New("run this inside the repository: its manifests and programs are what runs")
 		}
 	}
-	c.Root = root
-	for _, image := range []string{"localhost/tracebaton/sleep", "jaegertracing/jaeger", "istio/pilot", "istio/proxyv2"} {
+	c.root = root
+	c.services = filepath.Join(root, "integration", "bin")
+	c.istio = filepath.Join(root, "integration", "istio", "bin")
+	c.jaeger = filepath.Join(root, "deploy", "jaeger", "bin")
+	for _, image := range []string{own + "/sleep", "jaegertracing/jaeger", "istio/pilot", "istio/proxyv2"} {
 		path, _ := c.program(image)
 		if _, err := os.Stat(path); err != nil {
 			return fmt.Errorf("%s is not built: make mesh-tools", path)
 		}
 	}
-	b, err := envoy.Find(c.Root, c.Envoy)
+	b, err := envoy.Find(c.root, c.Envoy)
 	if err != nil {
 		return err
 	}
-	c.Envoy = b.Path
-	return nil
-}
-
-func (c *config) save() error {
-	text, err := json.Marshal(c)
-	if err != nil {
-		return err
+	path, err := exec.LookPath(b.Path)
+	if err == nil {
+		c.Envoy, err = filepath.EvalSymlinks(path)
 	}
-	return os.WriteFile(filepath.Join(state, "config.json"), text, 0o600)
+	return err
 }
 
 func (c *config) load() error {
@@ -135,5 +140,6 @@ func (c *config) load() error {
 	if err != nil {
 		return err
 	}
+	c.services, c.istio, c.jaeger = mounts[0], mounts[1], mounts[2]
 	return json.Unmarshal(text, c)
 }

@@ -63,6 +63,9 @@ func (c *container) prepare() error {
 	if c.program, ok = c.pod.worker.program(c.Image); !ok {
 		return fmt.Errorf("no program here runs in place of the image %s", c.Image)
 	}
+	if len(c.Command) > 0 {
+		return errors.New("containers with a command of their own are not for this node")
+	}
 	c.root = filepath.Join(c.pod.dir, c.Name)
 	c.user()
 	var err error
@@ -90,19 +93,19 @@ func (c *container) prepare() error {
 		c.args = append(c.args, "--kubeconfig="+kubeconfig)
 	}
 	return filepath.WalkDir(c.root, func(path string, _ fs.DirEntry, err error) error {
-		return errors.Join(err, os.Chown(path, int(c.uid), int(c.gid))) // #nosec G122 -- nothing runs there yet
+		return errors.Join(err, os.Lchown(path, int(c.uid), int(c.gid))) // #nosec G122 -- nothing runs there yet
 	})
 }
 
 // start starts the container's program.
 func (c *container) start() error {
-	// Envoy opens /dev/stdout again for its access log, as its own user.
 	out, err := os.OpenFile(c.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = out.Close() }()
-	if err := out.Chmod(0o666); err != nil { // #nosec G302 -- see above
+	// Envoy opens /dev/stdout again for its access log, as its own user.
+	if err := out.Chown(int(c.uid), int(c.gid)); err != nil {
 		return err
 	}
 	argv := c.command(c.program, c.args...)
@@ -153,6 +156,8 @@ func (c *container) wait() error {
 	p := c.run.Load()
 	select {
 	case <-p.done:
+	case <-c.pod.ended:
+		return nil // nobody waits for it any more
 	case <-time.After(patience):
 		return errors.New("it does not end")
 	}
@@ -175,32 +180,25 @@ func (p *process) running() bool {
 // terminate asks the program to end.
 func (p *process) terminate() { _ = p.Signal(syscall.SIGTERM) } // one that has ended is what we want
 
-// user finds out who runs the container.
+// user finds out who runs the container: its own security context says it, or
+// the pod's, or the image.
 func (c *container) user() {
-	for _, id := range []struct {
-		own *int64
-		to  *int64
-	}{
-		{c.of(func(s *corev1.PodSecurityContext) *int64 { return s.RunAsUser }, func(s *corev1.SecurityContext) *int64 { return s.RunAsUser }), &c.uid},
-		{c.of(func(s *corev1.PodSecurityContext) *int64 { return s.RunAsGroup }, func(s *corev1.SecurityContext) *int64 { return s.RunAsGroup }), &c.gid},
-	} {
-		if id.own != nil {
-			*id.to = *id.own
-		}
+	if strings.HasPrefix(c.Image, own+"/") {
+		c.uid, c.gid = 65532, 65532 // of deploy/Dockerfile
 	}
-}
-
-// of is what the container's security context says, else the pod's.
-func (c *container) of(pods func(*corev1.PodSecurityContext) *int64, own func(*corev1.SecurityContext) *int64) *int64 {
-	if s := c.SecurityContext; s != nil {
-		if v := own(s); v != nil {
-			return v
+	set := func(id *int64, to *int64) {
+		if id != nil {
+			*to = *id
 		}
 	}
 	if s := c.pod.Spec.SecurityContext; s != nil {
-		return pods(s)
+		set(s.RunAsUser, &c.uid)
+		set(s.RunAsGroup, &c.gid)
 	}
-	return nil
+	if s := c.SecurityContext; s != nil {
+		set(s.RunAsUser, &c.uid)
+		set(s.RunAsGroup, &c.gid)
+	}
 }
 
 // reference is $(NAME) in an argument or in the value of a variable.
@@ -236,7 +234,7 @@ func (c *container) arguments() []string {
 func (c *container) environment() ([]string, error) {
 	env := map[string]string{
 		"PATH": strings.Join([]string{
-			filepath.Join(c.pod.worker.Root, "integration", "bin"), filepath.Dir(c.pod.worker.tool("pilot-agent")), os.Getenv("PATH"),
+			c.pod.worker.services, c.pod.worker.istio, os.Getenv("PATH"),
 		}, ":"),
 		"HOME":     "/",
 		"HOSTNAME": c.pod.Name,
@@ -324,6 +322,9 @@ func (c *container) configMap(name string, optional *bool) (map[string]string, e
 
 // volumes writes the files of the container's volumes below its root.
 func (c *container) volumes() error {
+	if err := os.RemoveAll(c.root); err != nil { // of a try before
+		return err
+	}
 	if err := os.Mkdir(c.root, 0o750); err != nil {
 		return err
 	}
@@ -358,6 +359,9 @@ func (c *container) files(v corev1.Volume) (map[string]string, error) {
 	if d := v.DownwardAPI; d != nil {
 		sources[0].DownwardAPI = &corev1.DownwardAPIProjection{Items: d.Items}
 	}
+	if v.Secret != nil && (v.Secret.Optional == nil || !*v.Secret.Optional) {
+		return nil, errors.New("Secrets are not for this node")
+	}
 	files := map[string]string{}
 	for _, s := range sources {
 		if m := s.ConfigMap; m != nil {
@@ -365,11 +369,11 @@ func (c *container) files(v corev1.Volume) (map[string]string, error) {
 			if err != nil {
 				return nil, err
 			}
-			for key, text := range data {
-				files[key] = text
-			}
 			for _, item := range m.Items {
 				files[item.Path] = data[item.Key]
+			}
+			if len(m.Items) == 0 {
+				maps.Copy(files, data)
 			}
 		}
 		if s.DownwardAPI != nil {
@@ -436,7 +440,7 @@ func (c *container) prepareProxy() error {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
-	text, err := os.ReadFile(c.pod.worker.tool("envoy_bootstrap.json"))
+	text, err := os.ReadFile(filepath.Join(c.pod.worker.istio, "envoy_bootstrap.json"))
 	if err != nil {
 		return err
 	}

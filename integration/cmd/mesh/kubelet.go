@@ -154,7 +154,17 @@ func (c *container) ExecInContainer(ctx context.Context, _, _, _ string, command
 	argv := c.command(command[0], command[1:]...)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) // #nosec G204 -- the user's own
 	cmd.Env, cmd.Dir = c.env, c.root
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, errOut
+	cmd.Stdout, cmd.Stderr = out, errOut
+	if in != nil {
+		stdin, err := cmd.StdinPipe()
+		if err != nil {
+			return err
+		}
+		go func() { // nobody waits for it: the command may end before its input does
+			_, _ = io.Copy(stdin, in)
+			_ = stdin.Close()
+		}()
+	}
 	err := cmd.Run()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		return utilexec.CodeExitError{Err: err, Code: exit.ExitCode()}
@@ -182,17 +192,11 @@ func (p *pod) PortForward(_ context.Context, _, _ string, port int32, stream io.
 		return fmt.Errorf("port %d of pod %s: %w", port, p.Name, err)
 	}
 	defer func() { _ = conn.Close() }()
-	done := make(chan error, 2)
 	go func() {
-		_, err := io.Copy(conn, stream)
-		_ = conn.(*net.TCPConn).CloseWrite() // what comes back may still be under way
-		done <- err
+		_, _ = io.Copy(conn, stream)         // the answer tells what comes of it
+		_ = conn.(*net.TCPConn).CloseWrite() // it may still be under way
 	}()
-	go func() {
-		_, err := io.Copy(stream, conn)
-		done <- err
-	}()
-	err = <-done
+	_, err = io.Copy(stream, conn)
 	_ = stream.Close()
 	return err
 }

@@ -10,11 +10,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -40,6 +43,10 @@ type worker struct {
 	routes routes
 }
 
+// A thread that has been in the namespace of a pod ends with its goroutine, which
+// the main thread cannot: it is main's.
+func init() { runtime.LockOSThread() }
+
 // node is what up starts in the node's namespace. It does not return unless
 // something fails.
 func node(c *config) error {
@@ -47,14 +54,15 @@ func node(c *config) error {
 		return fmt.Errorf("%w: up starts the node, nobody else", err)
 	}
 	w := &worker{config: c, pods: map[string]*pod{}}
-	err := errors.Join(w.startCluster(), w.register(), w.serveKubelet())
-	if err != nil {
-		return err
+	for _, step := range []func() error{w.startCluster, w.register, w.serveKubelet} {
+		if err := step(); err != nil {
+			return err
+		}
 	}
 	_, _ = fmt.Fprintln(os.Stdout, nodeReady)
 	_ = os.Stdout.Close()
 	for ; ; time.Sleep(tick) {
-		if err := w.reconcile(context.Background()); err != nil {
+		if err := w.reconcile(); err != nil {
 			log.Print(err) // and again in a moment
 		}
 	}
@@ -90,7 +98,7 @@ func (w *worker) startCluster() error {
 		return err
 	}
 	cert, key := w.ca.file("apiserver.crt"), w.ca.file("apiserver.key")
-	if err := w.daemon(w.tool("kube-apiserver"),
+	if err := w.daemon(filepath.Join(w.istio, "kube-apiserver"),
 		"--etcd-servers=http://"+etcd, "--bind-address="+nodeAddr, "--advertise-address="+nodeAddr,
 		"--tls-cert-file="+cert, "--tls-private-key-file="+key,
 		"--client-ca-file="+w.ca.file("ca.crt"), "--kubelet-client-certificate="+cert, "--kubelet-client-key="+key,
@@ -118,7 +126,7 @@ func (w *worker) startCluster() error {
 	if err != nil {
 		return err
 	}
-	return w.daemon(w.tool("kube-controller-manager"),
+	return w.daemon(filepath.Join(w.istio, "kube-controller-manager"),
 		"--kubeconfig="+kubeconfig, "--leader-elect=false", "--bind-address="+nodeAddr, "--cert-dir="+w.ca.dir,
 		"--service-account-private-key-file="+key, "--root-ca-file="+w.ca.file("ca.crt"),
 		// Not those that watch nodes: this one has no heartbeat.
@@ -154,18 +162,27 @@ func (w *worker) writeKubeconfig() error {
 		}
 		files[name] = text
 	}
+	dir := filepath.Dir(kubeconfig)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
 	const name = "tracebaton-mesh"
-	err := clientcmd.WriteToFile(clientcmdapi.Config{
+	if err := clientcmd.WriteToFile(clientcmdapi.Config{
 		Clusters:       map[string]*clientcmdapi.Cluster{name: {Server: "https://" + apiServer, CertificateAuthorityData: files["ca.crt"]}},
 		AuthInfos:      map[string]*clientcmdapi.AuthInfo{name: {ClientCertificateData: files["admin.crt"], ClientKeyData: files["admin.key"]}},
 		Contexts:       map[string]*clientcmdapi.Context{name: {Cluster: name, AuthInfo: name}},
 		CurrentContext: name,
-	}, kubeconfig)
-	var uid, gid int
-	if n, _ := fmt.Sscan(os.Getenv("SUDO_UID")+" "+os.Getenv("SUDO_GID"), &uid, &gid); err == nil && n == 2 {
-		err = os.Chown(kubeconfig, uid, gid)
+	}, kubeconfig); err != nil {
+		return err
 	}
-	return err
+	var uid, gid int
+	if n, _ := fmt.Sscan(os.Getenv("SUDO_UID")+" "+os.Getenv("SUDO_GID"), &uid, &gid); n != 2 {
+		return nil
+	}
+	if err := os.Chown(dir, uid, gid); err != nil {
+		return err
+	}
+	return os.Chown(kubeconfig, uid, gid)
 }
 
 // register tells the cluster of its node.
@@ -185,20 +202,30 @@ func (w *worker) register() error {
 		}
 		w.Kubelet = v.GitVersion
 	}
-	n.Status.NodeInfo = corev1.NodeSystemInfo{KubeletVersion: w.Kubelet, OperatingSystem: "linux", Architecture: "amd64"}
+	n.Status.NodeInfo = corev1.NodeSystemInfo{KubeletVersion: w.Kubelet, OperatingSystem: runtime.GOOS, Architecture: runtime.GOARCH}
 	_, err = w.cluster.CoreV1().Nodes().UpdateStatus(context.Background(), n, metav1.UpdateOptions{})
 	return err
 }
 
 // reconcile does what is to be done for pods that are new, or are to go, and
 // for Services that have changed.
-func (w *worker) reconcile(ctx context.Context) error {
+func (w *worker) reconcile() error {
+	ctx := context.Background()
 	list, err := w.cluster.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	there := map[types.UID]bool{}
+	for i := range list.Items {
+		there[list.Items[i].UID] = true
+	}
+	for _, known := range w.pods {
+		if !there[known.UID] { // deleted by force
+			known.end(0)
+		}
+	}
 	for i := range list.Items {
 		p := &list.Items[i]
 		known := w.pods[p.Namespace+"/"+p.Name]
@@ -220,12 +247,15 @@ func (w *worker) reconcile(ctx context.Context) error {
 			w.pods[p.Namespace+"/"+p.Name] = w.run(p, w.made)
 		}
 	}
-	return errors.Join(err, w.route(ctx))
+	return errors.Join(err, w.route())
 }
 
-// forget tells the API server that the pod is gone.
+// forget tells the API server that the pod is gone, unless it knows.
 func (w *worker) forget(p *corev1.Pod) error {
-	now := int64(0)
-	return w.cluster.CoreV1().Pods(p.Namespace).Delete(context.Background(), p.Name,
-		metav1.DeleteOptions{GracePeriodSeconds: &now, Preconditions: &metav1.Preconditions{UID: &p.UID}})
+	err := w.cluster.CoreV1().Pods(p.Namespace).Delete(context.Background(), p.Name,
+		metav1.DeleteOptions{GracePeriodSeconds: new(int64(0)), Preconditions: &metav1.Preconditions{UID: &p.UID}})
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // another of its name
+		return nil
+	}
+	return err
 }

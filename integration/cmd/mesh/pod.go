@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log"
 	"net"
@@ -31,7 +30,8 @@ type pod struct {
 	ip     string
 	dir    string // of the containers' files and logs
 
-	joined bool // whether it knows Services; the worker's mutex guards it
+	joined bool   // whether it knows Services; the worker's mutex guards it
+	hosts  string // its hosts file; so does it
 
 	mu         sync.Mutex
 	containers map[string]*container
@@ -48,7 +48,7 @@ func (w *worker) run(p *corev1.Pod, n int) *pod {
 		Pod:        p,
 		worker:     w,
 		netns:      netns(prefix + name),
-		ip:         fmt.Sprintf("10.213.%d.%d", 1+n/250, 1+n%250),
+		ip:         fmt.Sprintf(podAddrs, 1+n/250, 1+n%250),
 		dir:        filepath.Join(state, "pods", name),
 		containers: map[string]*container{},
 		ended:      make(chan struct{}),
@@ -123,13 +123,22 @@ func (p *pod) init(c *corev1.Container) error {
 		return started.wait()
 	}
 	go started.keep()
-	return eventually("its startup probe", func() error {
+	return p.eventually("its startup probe", func() error { return p.probe(c, c.StartupProbe) })
+}
+
+// eventually waits until done returns nil, and has kubectl tell why it does not.
+func (p *pod) eventually(what string, done func() error) error {
+	return eventually(what, func() error {
 		select {
 		case <-p.ended:
 			return nil // nobody waits for it any more
 		default:
-			return p.probe(c, c.StartupProbe)
 		}
+		err := done()
+		if err != nil {
+			p.report(corev1.PodPending, err.Error())
+		}
+		return err
 	})
 }
 
@@ -141,7 +150,11 @@ func sidecar(c *corev1.Container) bool {
 // launch starts a container of the pod.
 func (p *pod) launch(spec *corev1.Container) (*container, error) {
 	c := &container{Container: spec, pod: p}
-	if err := errors.Join(c.prepare(), c.start()); err != nil {
+	// What its volumes are made of may come a moment after the pod.
+	if err := p.eventually("container "+spec.Name, c.prepare); err != nil {
+		return nil, err
+	}
+	if err := c.start(); err != nil {
 		return nil, err
 	}
 	p.mu.Lock()
@@ -210,7 +223,7 @@ func (p *pod) stop() {
 func (p *pod) probe(c *corev1.Container, probe *corev1.Probe) error {
 	port := func(of intstr.IntOrString) string {
 		for _, named := range c.Ports {
-			if named.Name == of.StrVal {
+			if of.Type == intstr.String && named.Name == of.StrVal {
 				return strconv.Itoa(int(named.ContainerPort))
 			}
 		}

@@ -29,16 +29,17 @@ type routes struct {
 }
 
 // route has all pods know what Services there are.
-func (w *worker) route(ctx context.Context) error {
+func (w *worker) route() error {
+	ctx := context.Background()
 	services, err := w.cluster.CoreV1().Services("").List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}
-	slices, err := w.cluster.DiscoveryV1().EndpointSlices("").List(ctx, metav1.ListOptions{})
+	endpoints, err := w.cluster.DiscoveryV1().EndpointSlices("").List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}
-	now := routes{rules: rules(services.Items, slices.Items), hosts: map[string]string{}}
+	now := routes{rules: rules(services.Items, endpoints.Items), hosts: map[string]string{}}
 	for _, p := range w.pods {
 		now.hosts[p.Namespace] = hosts(services.Items, p.Namespace)
 	}
@@ -141,8 +142,12 @@ func (p *pod) leave() {
 func (p *pod) route(r routes) error {
 	// It writes over the file, which containers have in place of /etc/hosts:
 	// another one of that name they would not see.
-	if err := os.WriteFile(filepath.Join(p.netns.etc(), "hosts"), []byte(r.hosts[p.Namespace]), 0o644); err != nil { // #nosec G306 -- all users of the pod read it
-		return err
+	hosts := r.hosts[p.Namespace]
+	if hosts != p.hosts {
+		if err := os.WriteFile(filepath.Join(p.netns.etc(), "hosts"), []byte(hosts), 0o644); err != nil { // #nosec G306 -- all users of the pod read it
+			return err
+		}
+		p.hosts = hosts
 	}
 	_, err := shOutput(r.rules, p.netns.command("iptables-restore", "--noflush")...)
 	return err

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -33,18 +35,16 @@ func up(c *config) error {
 	if out, _ := exec.Command("ip", "route", "show", "root", network).Output(); len(out) > 0 { // #nosec G204 -- a constant
 		return fmt.Errorf("this machine has a route to %s, which the mesh takes for its pods: %s", network, out)
 	}
-	if err := os.RemoveAll(state); err != nil {
+	if err := c.clear(); err != nil {
 		return err
 	}
 	if err := os.Mkdir(state, 0o755); err != nil { // #nosec G301 -- the users of containers look for their files below it
 		return err
 	}
-	err := errors.Join(c.settle(), raise(), newNode())
-	if err == nil {
-		err = c.start()
-	}
-	if err != nil {
-		return fmt.Errorf("%w\nthe logs are in %s; mesh down ends what runs", err, state)
+	for _, step := range []func() error{c.settle, raise, newNode, c.start} {
+		if err := step(); err != nil {
+			return fmt.Errorf("%w\nthe logs are in %s; mesh down ends what runs", err, state)
+		}
 	}
 	return nil
 }
@@ -56,8 +56,8 @@ func (c *config) start() error {
 	c.say("the cluster is up")
 	// Istio's own way in, and what keeps it from asking Envoy for what only
 	// Istio's has.
-	install := filepath.Join(c.Root, "deploy", "istio", "install.yaml")
-	stock := filepath.Join(c.Root, "integration", "istio", "stock-envoy.yaml")
+	install := filepath.Join(c.root, "deploy", "istio", "install.yaml")
+	stock := filepath.Join(c.root, "integration", "istio", "stock-envoy.yaml")
 	if err := c.run("istioctl", "install", "-y", "-f", install, "-f", stock); err != nil {
 		return err
 	}
@@ -66,13 +66,13 @@ func (c *config) start() error {
 		if err := c.run("kubectl", "apply", "-k", c.apply); err != nil {
 			return err
 		}
-		if err := c.run("kubectl", "rollout", "status", "deployment", "-n", "tracebaton", "--timeout=3m"); err != nil {
+		if err := c.run("kubectl", "rollout", "status", "deployment", "-n", "tracebaton", "--timeout=2m"); err != nil {
 			return err
 		}
 		c.say("%s is applied, and its pods are ready", c.apply)
 	}
 	_, err := fmt.Fprintf(c.stdout, "\nIn the terminals that are to use it:\n\n  export KUBECONFIG=%s PATH=%s:$PATH\n\n"+
-		"Logs of the cluster and of all containers are below %s.\n", kubeconfig, filepath.Dir(c.tool("kubectl")), state)
+		"Logs of the cluster and of all containers are below %s.\n", kubeconfig, c.istio, state)
 	return err
 }
 
@@ -95,7 +95,8 @@ func (c *config) startNode() error {
 	// Not by ip netns exec, which has mounts of its own: there the namespaces of
 	// pods would be out of down's sight.
 	argv := []string{"nsenter", "--net=/run/netns/" + string(nodeNetns), self, nodeVerb}
-	cmd := exec.Command(argv[0], argv[1:]...) // #nosec G204 -- itself
+	cmd := exec.Command(argv[0], argv[1:]...)                  // #nosec G204 -- itself
+	cmd.Env = append(os.Environ(), "NO_PROXY=*", "no_proxy=*") // it asks nobody but the mesh's own
 	cmd.Stdout, cmd.Stderr = its, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C is not for it
 	if err := cmd.Start(); err != nil {
@@ -116,9 +117,9 @@ func (c *config) startNode() error {
 
 // run runs a tool that reaches the cluster.
 func (c *config) run(name string, args ...string) error {
-	cmd := exec.Command(c.tool(name), args...) // #nosec G204 -- the mesh's own
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
-	cmd.Dir = c.Root
+	cmd := exec.Command(filepath.Join(c.istio, name), args...) // #nosec G204 -- the mesh's own
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "NO_PROXY=*", "no_proxy=*")
+	cmd.Dir = c.root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, out)
 	}
@@ -138,50 +139,96 @@ func down(c *config) error {
 		c.say("no mesh is up")
 		return nil
 	}
-	var failed []error
-	for _, n := range all {
-		failed = append(failed, n.remove())
+	for len(all) > 0 { // until the node has ended, it makes others
+		var failed []error
+		for _, n := range all {
+			failed = append(failed, n.remove())
+		}
+		if err := errors.Join(failed...); err != nil {
+			return err
+		}
+		if all, err = namespaces(); err != nil {
+			return err
+		}
 	}
 	// The links go with the namespace of their other end, but in its own time.
 	if _, err := os.Stat("/sys/class/net/" + hostLink); err == nil {
 		_ = sh("ip", "link", "del", hostLink) // unless it is gone meanwhile
 	}
-	failed = append(failed, lower())
-	for _, dir := range []string{project, envoys} {
-		if sh("mountpoint", "-q", dir) == nil {
-			failed = append(failed, sh("umount", dir))
-		}
-	}
-	if err := errors.Join(failed...); err != nil {
-		return err
-	}
-	failed = append(failed, os.RemoveAll(state))
-	if err := errors.Join(failed...); err != nil {
+	if err := c.clear(); err != nil {
 		return err
 	}
 	c.say("nothing is left of the mesh")
 	return nil
 }
 
-const (
-	project = state + "/project"
-	envoys  = state + "/envoy"
-)
-
-// settle has the node find the programs where every user can run them, as
-// nobody but their owner may below a home folder, and tells it of them.
-func (c *config) settle() error {
-	for at, dir := range map[string]string{project: c.Root, envoys: filepath.Dir(c.Envoy)} {
-		if err := os.Mkdir(at, 0o700); err != nil {
-			return err
-		}
-		if err := errors.Join(sh("mount", "--bind", dir, at), sh("mount", "-o", "remount,bind,ro", at)); err != nil {
+// clear removes all files of a mesh whose processes have ended.
+func (c *config) clear() error {
+	etc, err := filepath.Glob("/etc/netns/" + prefix + "*")
+	if err != nil {
+		return err
+	}
+	for _, dir := range etc {
+		if err := os.RemoveAll(dir); err != nil {
 			return err
 		}
 	}
-	settled := *c
-	settled.Root, settled.Envoy = project, filepath.Join(envoys, filepath.Base(c.Envoy))
-	return settled.save()
+	if err := lower(); err != nil {
+		return err
+	}
+	// What is mounted there is not the mesh's to remove.
+	for _, at := range mounts {
+		for {
+			err := unix.Unmount(at, 0)
+			if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
+				break // nothing is
+			}
+			if err != nil {
+				return fmt.Errorf("unmount %s: %w", at, err)
+			}
+		}
+	}
+	return os.RemoveAll(state)
+}
+
+// mounts is where the programs are: below state every user can run them, as
+// nobody but their owner may below a home folder.
+var mounts = []string{state + "/services", state + "/istio", state + "/jaeger", state + "/envoy"}
+
+// settle mounts the programs, and tells the node of them.
+func (c *config) settle() error {
+	from := []string{c.services, c.istio, c.jaeger, c.Envoy}
+	for i, at := range mounts {
+		if err := c.mount(from[i], at); err != nil {
+			return err
+		}
+	}
+	text := marshal(config{Envoy: mounts[3], Kubelet: c.Kubelet})
+	return os.WriteFile(filepath.Join(state, "config.json"), text, 0o600)
+}
+
+// mount has the file or folder be seen at another place, and not be written to
+// there.
+func (c *config) mount(from, at string) error {
+	info, err := os.Stat(from)
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		err = os.Mkdir(at, 0o755) // #nosec G301 -- see mounts
+	} else {
+		err = os.WriteFile(at, nil, 0o600)
+	}
+	if err != nil {
+		return err
+	}
+	if err := unix.Mount(from, at, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount %s: %w", from, err)
+	}
+	if err := unix.Mount("", at, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""); err != nil {
+		return fmt.Errorf("mount %s: %w", from, err)
+	}
+	return nil
 }
 
 const (
@@ -197,7 +244,10 @@ func raise() error {
 	if n, _ := strconv.Atoi(strings.TrimSpace(text)); err != nil || n >= enough {
 		return err
 	}
-	return errors.Join(os.WriteFile(before, []byte(text), 0o600), sh("sysctl", "-qw", fmt.Sprintf("%s=%d", watchers, enough)))
+	if err := os.WriteFile(before, []byte(text), 0o600); err != nil {
+		return err
+	}
+	return sh("sysctl", "-qw", fmt.Sprintf("%s=%d", watchers, enough))
 }
 
 // lower undoes what raise did.
@@ -206,7 +256,10 @@ func lower() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return errors.Join(err, sh("sysctl", "-qw", watchers+"="+strings.TrimSpace(string(text))))
+	if err != nil {
+		return err
+	}
+	return sh("sysctl", "-qw", watchers+"="+strings.TrimSpace(string(text)))
 }
 
 // eventually waits until done returns nil.
