@@ -8,11 +8,13 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	otel "go.opentelemetry.io/otel/propagation"
 	"google.golang.org/grpc"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 
 	"github.com/tracebaton/tracebaton/integration/envoy"
+	"github.com/tracebaton/tracebaton/propagation"
 )
 
 // A gRPC service between its sidecar's inbound and outbound listeners: the
@@ -22,12 +24,20 @@ func TestAGRPCServiceBesideEnvoyKeepsTheTraceWhole(t *testing.T) {
 	for _, binary := range envoy.NeedAll(t) {
 		for _, tracer := range []envoy.Tracer{envoy.Zipkin, envoy.OpenTelemetry} {
 			t.Run(binary.Version+", "+string(tracer)+", relaying", func(t *testing.T) {
-				besideEnvoy(t, binary, tracer, serverInterceptors(), clientInterceptors(), 1)
+				besideEnvoy(t, binary, tracer, serverInterceptors(propagation.Istio()), clientInterceptors(), 1)
 			})
 			t.Run(binary.Version+", "+string(tracer)+", not", func(t *testing.T) {
 				besideEnvoy(t, binary, tracer, nil, nil, 2)
 			})
 		}
+		t.Run(binary.Version+", zipkin, with TraceContext, relaying B3", func(t *testing.T) {
+			opts, dial := beside(otel.TraceContext{}, notW3C)
+			besideEnvoy(t, binary, envoy.Zipkin, opts, dial, 1)
+		})
+		t.Run(binary.Version+", zipkin, with TraceContext, not relaying B3", func(t *testing.T) {
+			opts, dial := beside(otel.TraceContext{}, propagation.Of(propagation.RequestID))
+			besideEnvoy(t, binary, envoy.Zipkin, opts, dial, 2)
+		})
 	}
 }
 

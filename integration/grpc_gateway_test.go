@@ -79,7 +79,7 @@ func TestGRPCGatewayKeepsTheHeadersInBothRegistrations(t *testing.T) {
 				var server []grpc.ServerOption
 				var dial []grpc.DialOption
 				if test.interceptors {
-					server, dial = serverInterceptors(), clientInterceptors()
+					server, dial = serverInterceptors(propagation.Istio()), clientInterceptors()
 				}
 				addr := serveGRPC(t, func(g *grpc.Server) { etcdserverpb.RegisterKVServer(g, service) }, server...)
 				require.NoError(t, gw.RegisterKVHandler(t.Context(), mux, dialGRPC(t, addr, dial...)))

@@ -148,10 +148,10 @@ var grpcCalls = map[string]func(context.Context, grpc.ClientConnInterface) error
 	},
 }
 
-func serverInterceptors() []grpc.ServerOption {
+func serverInterceptors(f propagation.Families) []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.ChainUnaryInterceptor(grpcrelay.UnaryServerInterceptor(propagation.Istio())),
-		grpc.ChainStreamInterceptor(grpcrelay.StreamServerInterceptor(propagation.Istio())),
+		grpc.ChainUnaryInterceptor(grpcrelay.UnaryServerInterceptor(f)),
+		grpc.ChainStreamInterceptor(grpcrelay.StreamServerInterceptor(f)),
 	}
 }
 
@@ -219,7 +219,7 @@ func TestAGRPCServiceBetweenServicesKeepsTheTraceWholeInJaeger(t *testing.T) {
 				t.Cleanup(web.Close)
 				return s.flaskappURL + "/fetch_with_trace?url=" + web.URL + "/"
 			}
-			relayed, not := front(serverInterceptors(), clientInterceptors()), front(nil, nil)
+			relayed, not := front(serverInterceptors(propagation.Istio()), clientInterceptors()), front(nil, nil)
 
 			s.sleep(t, relayed)
 			s.sleep(t, not)
@@ -315,7 +315,7 @@ func TestAGRPCServerWithinAnHTTPServerNeedsTheRelayOrTheInterceptors(t *testing.
 		t.Run(name, func(t *testing.T) {
 			var opts []grpc.ServerOption
 			if test.interceptors {
-				opts = serverInterceptors()
+				opts = serverInterceptors(propagation.Istio())
 			}
 			g := grpc.NewServer(opts...)
 			testgrpc.RegisterTestServiceServer(g, testService{do: func(ctx context.Context) error { return fetch(ctx, web.URL) }})
@@ -406,38 +406,55 @@ func kitted(server []grpc.ServerOption, client []grpc.DialOption) grpcrelaytest.
 	}
 }
 
-func TestOtelgrpcBesideTheInterceptorsLeavesHalfATraceOfAnother(t *testing.T) {
-	provider := sdk.NewTracerProvider()
-	with := func(p otel.TextMapPropagator) ([]grpc.ServerOption, []grpc.DialOption) {
-		opts := []otelgrpc.Option{otelgrpc.WithTracerProvider(provider), otelgrpc.WithPropagators(p)}
-		return []grpc.ServerOption{grpc.StatsHandler(otelgrpc.NewServerHandler(opts...))},
-			[]grpc.DialOption{grpc.WithStatsHandler(otelgrpc.NewClientHandler(opts...))}
-	}
+// notW3C is what is relayed beside TraceContext.
+var notW3C = propagation.Of(propagation.RequestID, propagation.B3, propagation.OTSpanContext)
 
-	t.Run("both on all families: B3 is stale", func(t *testing.T) {
-		server, client := with(otel.TraceContext{})
-		s := kitted(append(server, serverInterceptors()...), append(client, clientInterceptors()...))
-		s.Spans = propagationtest.OwnSpans
-		assert.ErrorContains(t, grpcrelaytest.Test(s), "x-b3-spanid still names the caller's span")
-	})
-	t.Run("each its own families: all is well", func(t *testing.T) {
-		server, client := with(otel.TraceContext{})
-		ids := propagation.Of(propagation.RequestID)
-		s := kitted(append(server, grpc.ChainUnaryInterceptor(grpcrelay.UnaryServerInterceptor(ids)), grpc.ChainStreamInterceptor(grpcrelay.StreamServerInterceptor(ids))),
-			append(client, clientInterceptors()...))
-		s.Spans, s.Families = propagationtest.OwnSpans, ids
-		assert.NoError(t, grpcrelaytest.Test(s))
-	})
-	t.Run("with this repository's propagator alone, all but repeated headers arrive", func(t *testing.T) {
-		server, client := with(otelprop.Propagator{})
-		s := kitted(server, client)
+// handlers are otelgrpc's, with an SDK that samples what comes without a decision.
+func handlers(p otel.TextMapPropagator) ([]grpc.ServerOption, []grpc.DialOption) {
+	opts := []otelgrpc.Option{otelgrpc.WithTracerProvider(sdk.NewTracerProvider()), otelgrpc.WithPropagators(p)}
+	return []grpc.ServerOption{grpc.StatsHandler(otelgrpc.NewServerHandler(opts...))},
+		[]grpc.DialOption{grpc.WithStatsHandler(otelgrpc.NewClientHandler(opts...))}
+}
+
+// beside adds the interceptors to otelgrpc's handlers.
+func beside(p otel.TextMapPropagator, relayed propagation.Families) ([]grpc.ServerOption, []grpc.DialOption) {
+	server, client := handlers(p)
+	return append(server, serverInterceptors(relayed)...), append(client, clientInterceptors()...)
+}
+
+// onlyRepeated requires that nothing is wrong but that otelgrpc's carrier has one
+// value of a name.
+func onlyRepeated(t *testing.T, err error) {
+	t.Helper()
+	require.Error(t, err)
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		if strings.HasPrefix(line, "/grpc.testing.TestService") {
+			assert.Contains(t, line, "every value of a repeated header arrives, in order")
+		}
+	}
+}
+
+func TestEachFamilyKeepsItsTraceWhereOtelgrpcOrTheInterceptorsWriteIt(t *testing.T) {
+	t.Run("both write a family, and mix two spans in it", func(t *testing.T) {
+		s := kitted(beside(otelprop.Propagator{}, propagation.Istio()))
 		s.Spans = propagationtest.OwnSpans
 		err := grpcrelaytest.Test(s)
-		require.Error(t, err)
-		for line := range strings.SplitSeq(err.Error(), "\n") {
-			if strings.HasPrefix(line, "/grpc.testing.TestService") {
-				assert.Contains(t, line, "every value of a repeated header arrives, in order")
-			}
-		}
+		assert.ErrorContains(t, err, "x-b3-parentspanid arrived empty")
+		assert.ErrorContains(t, err, "the caller set traceparent, and tracestate of the request went out")
+	})
+	t.Run("with TraceContext, the interceptors relay what it does not write", func(t *testing.T) {
+		s := kitted(beside(otel.TraceContext{}, notW3C))
+		s.Families = notW3C
+		assert.NoError(t, grpcrelaytest.Test(s))
+	})
+	t.Run("with TraceContext, the service's spans are in W3C's trace", func(t *testing.T) {
+		s := kitted(beside(otel.TraceContext{}, notW3C))
+		s.Families, s.Spans = propagation.Of(propagation.W3C), propagationtest.OwnSpans
+		onlyRepeated(t, grpcrelaytest.Test(s))
+	})
+	t.Run("with this repository's propagator, they are in the trace of all", func(t *testing.T) {
+		s := kitted(handlers(otelprop.Propagator{}))
+		s.Spans = propagationtest.OwnSpans
+		onlyRepeated(t, grpcrelaytest.Test(s))
 	})
 }

@@ -35,12 +35,15 @@
 // # Where it goes wrong
 //
 //   - Beside OpenTelemetry. otelgrpc's client handler runs after all interceptors
-//     and overwrites only a part of what they wrote: its span's traceparent stays
-//     beside the caller's tracestate and x-b3-*. So on one connection, let only one
-//     of the two write a family. With otelgrpc and the propagator of package
-//     propagation/otelprop, do not install the client's interceptors. With otelgrpc
-//     and OpenTelemetry's own TraceContext, give the server's interceptors
-//     propagation.Of(propagation.RequestID) alone.
+//     and overwrites single headers, so that a family which both write has headers
+//     of two spans. On one connection, let only one of the two write a family.
+//     The best propagator for otelgrpc is that of package propagation/otelprop: it
+//     writes B3 and W3C and relays the rest, so do not install the client's
+//     interceptors. Where OpenTelemetry's own TraceContext must stay, relay the
+//     families that it does not write: give the server's interceptors
+//     propagation.Of(propagation.RequestID, propagation.B3,
+//     propagation.OTSpanContext). Without B3, the trace of sidecars that speak B3
+//     ends at the service, since they do not read traceparent.
 //   - otelgrpc's carrier returns only the first of several values, and takes
 //     grpc-trace-bin for text. Services that relay these and make no spans need
 //     the interceptors, not a propagator.
