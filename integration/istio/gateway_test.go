@@ -28,9 +28,21 @@ func forward(t *testing.T, command string) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	line, err := bufio.NewReader(out).ReadString('\n')
+	lines := bufio.NewReader(out)
+	line, err := lines.ReadString('\n')
 	require.NoError(t, err, "%s has ended", command)
 	require.Contains(t, line, "Forwarding from 127.0.0.1:")
+	go func() { _, _ = io.Copy(io.Discard, lines) }() // a line each connection
+}
+
+// forwardGateway does so to the gateway, once it listens: kubectl ends at the
+// first connection that is refused.
+func forwardGateway(t *testing.T) {
+	t.Helper()
+	eventually(t, func(c *assert.CollectT) {
+		assert.Contains(c, sh(c, "istioctl proxy-config listener -n istio-system deployment/istio-ingressgateway"), "8080")
+	})
+	forward(t, "kubectl port-forward -n istio-system service/istio-ingressgateway 8088:80")
 }
 
 // ask calls the gateway with the headers, and returns the answer.
@@ -62,7 +74,7 @@ func TestGateway(t *testing.T) {
 	t.Cleanup(func() {
 		sh(t, "kubectl delete --ignore-not-found -f deploy/istio/gateway.yaml -f deploy/istio/gateway-sampling.yaml")
 	})
-	forward(t, "kubectl port-forward -n istio-system service/istio-ingressgateway 8088:80")
+	forwardGateway(t)
 	eventually(t, func(c *assert.CollectT) {
 		status, _ := ask(c, "/env/version", nil)
 		assert.Equal(c, http.StatusOK, status)

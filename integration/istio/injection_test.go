@@ -85,16 +85,16 @@ func TestWhoInjects(t *testing.T) {
 		}
 		return labels
 	}
-	namespaces := 0
+	var namespaces []string
+	t.Cleanup(func() { sh(t, "kubectl delete namespace --ignore-not-found "+strings.Join(namespaces, " ")) })
 	namespace := func(t *testing.T, labels map[string]string) string {
-		namespaces++
-		name := fmt.Sprintf("who-%d", namespaces)
+		name := fmt.Sprintf("who-%d", len(namespaces))
+		namespaces = append(namespaces, name)
 		command := "kubectl create namespace " + name
 		for key, value := range labels {
 			command += fmt.Sprintf(" && kubectl label namespace %s %s=%s", name, key, value)
 		}
 		sh(t, command)
-		t.Cleanup(func() { sh(t, "kubectl delete namespace --ignore-not-found "+name) })
 		return name
 	}
 

@@ -55,7 +55,7 @@ func TestPictures(t *testing.T) {
 		t.Cleanup(func() {
 			sh(t, "kubectl delete --ignore-not-found -f deploy/istio/gateway.yaml -f deploy/istio/gateway-sampling.yaml")
 		})
-		forward(t, "kubectl port-forward -n istio-system service/istio-ingressgateway 8088:80")
+		forwardGateway(t)
 		var trace jaeger.Trace
 		eventually(t, func(c *assert.CollectT) { // from when the gateway keeps all
 			url := "/env/version?" + fresh()
