@@ -36,8 +36,9 @@ What stands in, all of it in this command:
   - the kubelet and the container runtime: a container is a process of the
     image's program, with its user, its environment and its volumes' files, in
     the file system of this machine. No limits on memory or CPU, no liveness
-    probes; an image that is none of Istio's, Jaeger's or the project's does not
-    start
+    probes, no volume that two containers share. An image that is none of
+    Istio's, Jaeger's or the project's does not start, nor does a container that
+    has a command of its own or needs a Secret
   - kube-proxy: NAT in each pod's namespace
   - the cluster's DNS: a hosts file in each pod
 
