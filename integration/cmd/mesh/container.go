@@ -64,7 +64,7 @@ func (c *container) prepare() error {
 		return fmt.Errorf("no program here runs in place of the image %s", c.Image)
 	}
 	if len(c.Command) > 0 {
-		return errors.New("containers with a command of their own are not for this node")
+		return errors.New("what has a command of its own is not for this node")
 	}
 	c.root = filepath.Join(c.pod.dir, c.Name)
 	c.user()
@@ -360,7 +360,7 @@ func (c *container) files(v corev1.Volume) (map[string]string, error) {
 		sources[0].DownwardAPI = &corev1.DownwardAPIProjection{Items: d.Items}
 	}
 	if v.Secret != nil && (v.Secret.Optional == nil || !*v.Secret.Optional) {
-		return nil, errors.New("Secrets are not for this node")
+		return nil, errors.New("what needs a Secret is not for this node")
 	}
 	files := map[string]string{}
 	for _, s := range sources {
