@@ -244,10 +244,10 @@ func raise() error {
 	if n, _ := strconv.Atoi(strings.TrimSpace(text)); err != nil || n >= enough {
 		return err
 	}
-	if err := os.WriteFile(before, []byte(text), 0o600); err != nil {
-		return err
+	if sh("sysctl", "-qw", fmt.Sprintf("%s=%d", watchers, enough)) != nil {
+		return nil // it may not be changed here: sidecars that fail for it are started again
 	}
-	return sh("sysctl", "-qw", fmt.Sprintf("%s=%d", watchers, enough))
+	return os.WriteFile(before, []byte(text), 0o600)
 }
 
 // lower undoes what raise did.
