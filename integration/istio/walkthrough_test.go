@@ -20,22 +20,24 @@ func TestServices(t *testing.T) {
 	})
 
 	t.Run("each pod has its sidecar, a native one, and Jaeger has none", func(t *testing.T) {
-		got := map[string]int{}
-		for _, p := range pods(t, "") {
-			app := p.Metadata.Labels["app"] + "-" + p.Metadata.Labels["version"]
-			got[app]++
-			for _, c := range p.Status.Conditions {
-				assert.Equal(t, "True", c.Status, "%s: %s", p.Metadata.Name, c.Type)
+		eventually(t, func(c *assert.CollectT) { // the autoscalers look every 15 s
+			got := map[string]int{}
+			for _, p := range pods(c, "") {
+				app := p.Metadata.Labels["app"] + "-" + p.Metadata.Labels["version"]
+				got[app]++
+				for _, condition := range p.Status.Conditions {
+					assert.Equal(c, "True", condition.Status, "%s: %s", p.Metadata.Name, condition.Type)
+				}
+				native := false
+				for _, i := range p.Spec.InitContainers {
+					native = native || i.Name == "istio-proxy" && i.RestartPolicy == "Always"
+				}
+				assert.Equal(c, app != "jaeger-v2", native, p.Metadata.Name)
+				assert.Len(c, p.Spec.Containers, 1, p.Metadata.Name)
 			}
-			native := false
-			for _, c := range p.Spec.InitContainers {
-				native = native || c.Name == "istio-proxy" && c.RestartPolicy == "Always"
-			}
-			assert.Equal(t, app != "jaeger-v2", native, p.Metadata.Name)
-			assert.Len(t, p.Spec.Containers, 1, p.Metadata.Name)
-		}
-		require.Equal(t, map[string]int{"flaskapp-v1": 2, "flaskapp-v2": 2, "httpbin-v1": 1, "jaeger-v2": 1, "sleep-v1": 1, "sleep-v2": 1}, got,
-			"flaskapp's autoscalers have two each as their minimum")
+			require.Equal(c, map[string]int{"flaskapp-v1": 2, "flaskapp-v2": 2, "httpbin-v1": 1, "jaeger-v2": 1, "sleep-v1": 1, "sleep-v2": 1}, got,
+				"flaskapp's autoscalers have two each as their minimum")
+		})
 	})
 
 	t.Run("the sidecars trace, with Zipkin's tracer and no other", func(t *testing.T) {
