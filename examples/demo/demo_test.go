@@ -111,7 +111,7 @@ func TestOnceTellsTheStory(t *testing.T) {
 
   sleep calls http://flaskapp/fetch_with_trace?url=http://httpbin:8000/headers
 
-  /fetch_with_trace hands them on. One request, one trace:
+  /fetch_with_trace relays them. One request, one trace:
 
   sleep        GET BAR
   flaskapp v2  └ GET /fetch_with_trace BAR
@@ -119,7 +119,7 @@ func TestOnceTellsTheStory(t *testing.T) {
   httpbin          └ GET /headers BAR
 
   trace       TRACE
-  request ID  REQUEST, which httpbin saw, too
+  request ID  REQUEST, which httpbin saw as well
 
 3  Two versions of flaskapp, in turn
 

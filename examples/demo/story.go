@@ -129,12 +129,12 @@ func (s *story) holds(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.Line("/fetch_with_trace hands them on. One request, one trace:")
+	s.Line("/fetch_with_trace relays them. One request, one trace:")
 	s.Line("")
 	s.waterfall(s.whole)
 	s.Line("")
 	s.link(s.whole)
-	s.Line("request ID  %s, which httpbin saw, too", answer.RequestID)
+	s.Line("request ID  %s, which httpbin saw as well", answer.RequestID)
 	return nil
 }
 

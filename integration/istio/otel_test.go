@@ -19,6 +19,15 @@ func rolled(t *testing.T) {
 	known(t)
 }
 
+// relayed requires that a call that flaskapp relays is one whole trace.
+func relayed(t *testing.T) {
+	t.Helper()
+	inner := fresh()
+	outer := "http://flaskapp/fetch_with_trace?url=" + inner
+	fetch(t, outer)
+	traces(t, []string{whole}, outer, inner)
+}
+
 // whence are the services of the spans, the parent's before its child's.
 func whence(trace jaeger.Trace) string {
 	var all []string
@@ -108,10 +117,7 @@ func TestServicesWithSpans(t *testing.T) {
 	t.Run("services that only relay do not mind the format", func(t *testing.T) {
 		sh(t, "kubectl apply -k deploy/istio")
 		rolled(t)
-		inner := fresh()
-		outer := "http://flaskapp/fetch_with_trace?url=" + inner
-		fetch(t, outer)
-		traces(t, []string{whole}, outer, inner)
+		relayed(t)
 		require.Equal(t, []string{"Traceparent"}, forwarded(t))
 	})
 
@@ -119,10 +125,7 @@ func TestServicesWithSpans(t *testing.T) {
 		walk(t, "kubectl delete -f deploy/istio/telemetry-w3c.yaml")
 		sh(t, "kubectl rollout restart deployment -n tracebaton")
 		rolled(t)
-		inner := fresh()
-		outer := "http://flaskapp/fetch_with_trace?url=" + inner
-		fetch(t, outer)
-		traces(t, []string{whole}, outer, inner)
+		relayed(t)
 		require.Equal(t, []string{"X-B3-Parentspanid", "X-B3-Sampled", "X-B3-Spanid", "X-B3-Traceid"}, forwarded(t))
 	})
 }

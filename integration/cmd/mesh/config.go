@@ -3,7 +3,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -44,20 +43,16 @@ const (
 
 	apiServer = nodeAddr + ":6443"
 	etcd      = "127.0.0.1:2379" // which asks nobody who they are
-	kubelet   = nodeAddr + ":10250"
+	kubeletAt = nodeAddr + ":10250"
 )
 
-// config is what up was told, or found. The node has of it what is exported, and
-// finds the programs at mounts.
+// config is what up was told, or found.
 type config struct {
-	Envoy   string
-	Kubelet string
-
-	root                    string // of the project
-	services, istio, jaeger string // folders of programs
-	apply                   string
-	say                     func(format string, args ...any)
-	stdout                  io.Writer
+	root                           string // of the project
+	services, istio, jaeger, envoy string // programs: three folders, and a file
+	kubelet, apply                 string // as the flags of up
+	say                            func(format string, args ...any)
+	stdout                         io.Writer
 }
 
 // program is what runs in place of an image, ok is false where nothing does.
@@ -124,22 +119,13 @@ func (c *config) complete() error {
 			return fmt.Errorf("%s is not built: make mesh-tools", path)
 		}
 	}
-	b, err := envoy.Find(c.root, c.Envoy)
+	b, err := envoy.Find(c.root, c.envoy)
 	if err != nil {
 		return err
 	}
 	path, err := exec.LookPath(b.Path)
 	if err == nil {
-		c.Envoy, err = filepath.EvalSymlinks(path)
+		c.envoy, err = filepath.EvalSymlinks(path)
 	}
 	return err
-}
-
-func (c *config) load() error {
-	text, err := os.ReadFile(filepath.Join(state, "config.json"))
-	if err != nil {
-		return err
-	}
-	c.services, c.istio, c.jaeger = mounts[0], mounts[1], mounts[2]
-	return json.Unmarshal(text, c)
 }

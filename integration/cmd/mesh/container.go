@@ -37,7 +37,7 @@ type container struct {
 	pod *pod
 
 	root string
-	env  []string
+	env  map[string]string
 	uid  int64
 	gid  int64
 
@@ -83,7 +83,7 @@ func (c *container) prepare() error {
 		if err := os.CopyFS(ui, os.DirFS(filepath.Join(filepath.Dir(c.program), "ui"))); err != nil {
 			return err
 		}
-		c.env = append(c.env, "JAEGER_UI_ASSETS="+ui)
+		c.env["JAEGER_UI_ASSETS"] = ui
 	case "pilot-agent":
 		if err := c.prepareProxy(); err != nil {
 			return err
@@ -110,7 +110,7 @@ func (c *container) start() error {
 	}
 	argv := c.command(c.program, c.args...)
 	cmd := exec.Command(argv[0], argv[1:]...) // #nosec G204 -- the pod's own
-	cmd.Env, cmd.Dir = c.env, c.root
+	cmd.Env, cmd.Dir = c.environ(), c.root
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		return err
@@ -120,8 +120,8 @@ func (c *container) start() error {
 	go func() {
 		_ = cmd.Wait() // the code says how it went
 		p.code = cmd.ProcessState.ExitCode()
-		if p.code < 0 { // by a signal
-			p.code = 128 + int(syscall.SIGKILL)
+		if s := cmd.ProcessState.Sys().(syscall.WaitStatus); s.Signaled() {
+			p.code = 128 + int(s.Signal()) // as a shell has it
 		}
 		close(p.done)
 	}()
@@ -204,7 +204,7 @@ func (c *container) user() {
 // reference is $(NAME) in an argument or in the value of a variable.
 var reference = regexp.MustCompile(`\$\(([A-Za-z_][A-Za-z0-9_]*)\)`)
 
-func (c *container) expand(text string, env map[string]string) string {
+func expand(text string, env map[string]string) string {
 	return reference.ReplaceAllStringFunc(text, func(ref string) string {
 		if value, ok := env[reference.FindStringSubmatch(ref)[1]]; ok {
 			return value
@@ -214,14 +214,9 @@ func (c *container) expand(text string, env map[string]string) string {
 }
 
 func (c *container) arguments() []string {
-	env := map[string]string{}
-	for _, variable := range c.env {
-		name, value, _ := strings.Cut(variable, "=")
-		env[name] = value
-	}
 	var args []string
 	for _, arg := range c.Args {
-		arg = c.expand(arg, env)
+		arg = expand(arg, c.env)
 		for _, m := range c.VolumeMounts {
 			arg = strings.ReplaceAll(arg, "="+m.MountPath, "="+filepath.Join(c.root, m.MountPath))
 		}
@@ -231,11 +226,9 @@ func (c *container) arguments() []string {
 }
 
 // environment is the container's, with what its image has.
-func (c *container) environment() ([]string, error) {
+func (c *container) environment() (map[string]string, error) {
 	env := map[string]string{
-		"PATH": strings.Join([]string{
-			c.pod.worker.services, c.pod.worker.istio, os.Getenv("PATH"),
-		}, ":"),
+		"PATH":     strings.Join([]string{c.pod.worker.services, c.pod.worker.istio, os.Getenv("PATH")}, ":"),
 		"HOME":     "/",
 		"HOSTNAME": c.pod.Name,
 	}
@@ -255,18 +248,22 @@ func (c *container) environment() ([]string, error) {
 		}
 		env[v.Name] = value
 	}
+	return env, nil
+}
+
+// environ is the environment as a process has it.
+func (c *container) environ() []string {
 	var list []string
-	for name, value := range env {
+	for name, value := range c.env {
 		list = append(list, name+"="+value)
 	}
-	slices.Sort(list)
-	return list, nil
+	return list
 }
 
 func (c *container) value(v corev1.EnvVar, env map[string]string) (string, error) {
 	switch from := v.ValueFrom; {
 	case from == nil:
-		return c.expand(v.Value, env), nil
+		return expand(v.Value, env), nil
 	case from.FieldRef != nil:
 		return c.field(from.FieldRef.FieldPath)
 	case from.ResourceFieldRef != nil:
@@ -419,23 +416,16 @@ func (c *container) token(t *corev1.ServiceAccountTokenProjection) (string, erro
 // prepareProxy gives pilot-agent what is in its image: Envoy, and the template
 // of Envoy's first configuration.
 func (c *container) prepareProxy() error {
-	for i, v := range c.env {
-		text, ok := strings.CutPrefix(v, "PROXY_CONFIG=")
-		if !ok {
-			continue
-		}
-		conf := map[string]any{}
+	conf := map[string]any{}
+	if text := c.env["PROXY_CONFIG"]; text != "" {
 		if err := json.Unmarshal([]byte(text), &conf); err != nil {
-			return fmt.Errorf("%s: %w", v, err)
+			return fmt.Errorf("PROXY_CONFIG %s: %w", text, err)
 		}
-		conf["binaryPath"] = c.pod.worker.Envoy
-		c.env[i] = "PROXY_CONFIG=" + string(marshal(conf))
 	}
-	if !slices.ContainsFunc(c.env, func(v string) bool { return strings.HasPrefix(v, "PROXY_CONFIG=") }) {
-		c.env = append(c.env, "PROXY_CONFIG="+string(marshal(map[string]string{"binaryPath": c.pod.worker.Envoy})))
-	}
+	conf["binaryPath"] = c.pod.worker.envoy
+	c.env["PROXY_CONFIG"] = string(marshal(conf))
 	// Else it looks for a cloud's metadata for two seconds.
-	c.env = append(c.env, "CLOUD_PLATFORM=none")
+	c.env["CLOUD_PLATFORM"] = "none"
 	dir := filepath.Join(c.root, "var", "lib", "istio", "envoy")
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err

@@ -15,13 +15,10 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"k8s.io/cri-streaming/pkg/streaming/portforward"
 	"k8s.io/cri-streaming/pkg/streaming/remotecommand"
 	utilexec "k8s.io/utils/exec"
@@ -33,7 +30,7 @@ const (
 )
 
 // serveKubelet answers what the API server asks a kubelet: for kubectl logs,
-// exec and port-forward. Nobody but the API server may ask.
+// exec and port-forward. To ask takes a certificate of the cluster's.
 func (w *worker) serveKubelet() error {
 	ca, err := os.ReadFile(w.ca.file("ca.crt"))
 	if err != nil {
@@ -47,7 +44,7 @@ func (w *worker) serveKubelet() error {
 	mux.HandleFunc("/portForward/{namespace}/{pod}", w.portForward)
 	mux.HandleFunc("/portForward/{namespace}/{pod}/{uid}", w.portForward)
 	mux.HandleFunc("/exec/{namespace}/{pod}/{uid}/{container}", w.exec)
-	l, err := net.Listen("tcp", kubelet)
+	l, err := net.Listen("tcp", kubeletAt)
 	if err != nil {
 		return err
 	}
@@ -153,7 +150,7 @@ func (c *container) ExecInContainer(ctx context.Context, _, _, _ string, command
 	// program comes before one of this machine's that has its name.
 	argv := c.command(command[0], command[1:]...)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) // #nosec G204 -- the user's own
-	cmd.Env, cmd.Dir = c.env, c.root
+	cmd.Env, cmd.Dir = c.environ(), c.root
 	cmd.Stdout, cmd.Stderr = out, errOut
 	if in != nil {
 		stdin, err := cmd.StdinPipe()
@@ -199,31 +196,4 @@ func (p *pod) PortForward(_ context.Context, _, _ string, port int32, stream io.
 	_, err = io.Copy(stream, conn)
 	_ = stream.Close()
 	return err
-}
-
-// dial connects to the port on the namespace's loopback.
-func (n netns) dial(port int32) (net.Conn, error) {
-	type result struct {
-		conn net.Conn
-		err  error
-	}
-	done := make(chan result)
-	go func() {
-		// A thread that has been in another namespace ends with its goroutine,
-		// for want of an unlock.
-		runtime.LockOSThread()
-		f, err := os.Open(filepath.Join("/run/netns", string(n)))
-		if err == nil {
-			err = unix.Setns(int(f.Fd()), unix.CLONE_NEWNET)
-			_ = f.Close()
-		}
-		if err != nil {
-			done <- result{nil, err}
-			return
-		}
-		conn, err := net.DialTimeout("tcp4", "127.0.0.1:"+strconv.Itoa(int(port)), creation)
-		done <- result{conn, err}
-	}()
-	r := <-done
-	return r.conn, r.err
 }

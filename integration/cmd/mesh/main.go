@@ -31,12 +31,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	act := down
 	switch verb {
 	case "up":
-		flags.StringVar(&c.Envoy, "envoy", "", "")
-		flags.StringVar(&c.Kubelet, "kubelet", "", "")
+		flags.StringVar(&c.envoy, "envoy", "", "")
+		flags.StringVar(&c.kubelet, "kubelet", "", "")
 		flags.StringVar(&c.apply, "apply", "deploy/istio", "")
 		act = up
 	case "down":
 	case nodeVerb: // up's own: see node.go
+		flags.StringVar(&c.kubelet, "kubelet", "", "")
 		act = node
 	case "-h", "-help", "--help", "help":
 		_, _ = io.WriteString(stdout, usage)

@@ -6,14 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // netns is a network namespace, known to ip by its name. Everything that the
@@ -136,6 +140,33 @@ func namespaces() ([]netns, error) {
 		all[0], all[i] = all[i], all[0]
 	}
 	return all, err
+}
+
+// dial connects to the port on the namespace's loopback.
+func (n netns) dial(port int32) (net.Conn, error) {
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	done := make(chan result)
+	go func() {
+		// A thread that has been in another namespace ends with its goroutine,
+		// for want of an unlock.
+		runtime.LockOSThread()
+		f, err := os.Open(filepath.Join("/run/netns", string(n)))
+		if err == nil {
+			err = unix.Setns(int(f.Fd()), unix.CLONE_NEWNET)
+			_ = f.Close()
+		}
+		if err != nil {
+			done <- result{nil, err}
+			return
+		}
+		conn, err := net.DialTimeout("tcp4", "127.0.0.1:"+strconv.Itoa(int(port)), creation)
+		done <- result{conn, err}
+	}()
+	r := <-done
+	return r.conn, r.err
 }
 
 // sh runs a command, which is to succeed.

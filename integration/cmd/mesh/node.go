@@ -50,9 +50,10 @@ func init() { runtime.LockOSThread() }
 // node is what up starts in the node's namespace. It does not return unless
 // something fails.
 func node(c *config) error {
-	if err := c.load(); err != nil {
-		return fmt.Errorf("%w: up starts the node, nobody else", err)
+	if _, err := os.Stat(mounts[0]); err != nil {
+		return fmt.Errorf("%w: only up starts the node", err)
 	}
+	c.services, c.istio, c.jaeger, c.envoy = mounts[0], mounts[1], mounts[2], mounts[3]
 	w := &worker{config: c, pods: map[string]*pod{}}
 	for _, step := range []func() error{w.startCluster, w.register, w.serveKubelet} {
 		if err := step(); err != nil {
@@ -195,14 +196,14 @@ func (w *worker) register() error {
 	n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: nodeAddr}}
 	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "Mesh"}}
 	n.Status.DaemonEndpoints.KubeletEndpoint.Port = 10250
-	if w.Kubelet == "" {
+	if w.kubelet == "" {
 		v, err := w.cluster.Discovery().ServerVersion()
 		if err != nil {
 			return err
 		}
-		w.Kubelet = v.GitVersion
+		w.kubelet = v.GitVersion
 	}
-	n.Status.NodeInfo = corev1.NodeSystemInfo{KubeletVersion: w.Kubelet, OperatingSystem: runtime.GOOS, Architecture: runtime.GOARCH}
+	n.Status.NodeInfo = corev1.NodeSystemInfo{KubeletVersion: w.kubelet, OperatingSystem: runtime.GOOS, Architecture: runtime.GOARCH}
 	_, err = w.cluster.CoreV1().Nodes().UpdateStatus(context.Background(), n, metav1.UpdateOptions{})
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -33,12 +34,13 @@ type pod struct {
 	joined bool   // whether it knows Services; the worker's mutex guards it
 	hosts  string // its hosts file; so does it
 
-	mu         sync.Mutex
+	mu         sync.Mutex // guards containers
 	containers map[string]*container
-	ending     bool
-	ended      chan struct{} // closed when it is to end
-	grace      time.Duration // that it has then
-	reported   string        // the status that the API server has
+
+	once     sync.Once
+	ended    chan struct{} // closed when it is to end
+	grace    time.Duration // that it has then
+	reported string        // the status that the API server has
 }
 
 // run starts the pod, the n-th one.
@@ -177,13 +179,10 @@ func (p *pod) watch() {
 
 // end asks for the pod's end, in that many seconds at the latest.
 func (p *pod) end(grace int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.ending {
-		p.ending = true
+	p.once.Do(func() {
 		p.grace = time.Duration(grace) * time.Second
 		close(p.ended)
-	}
+	})
 }
 
 // stop ends the containers, a native sidecar after those that it serves, and
@@ -257,10 +256,7 @@ func (p *pod) probe(c *corev1.Container, probe *corev1.Probe) error {
 // report has the API server know how the pod is, unless it does.
 func (p *pod) report(phase corev1.PodPhase, message string) {
 	p.mu.Lock()
-	running := make(map[string]*container, len(p.containers))
-	for name, c := range p.containers {
-		running[name] = c
-	}
+	running := maps.Clone(p.containers)
 	p.mu.Unlock()
 
 	ready := phase == corev1.PodRunning

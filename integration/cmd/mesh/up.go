@@ -11,12 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -35,13 +32,13 @@ func up(c *config) error {
 	if out, _ := exec.Command("ip", "route", "show", "root", network).Output(); len(out) > 0 { // #nosec G204 -- a constant
 		return fmt.Errorf("this machine has a route to %s, which the mesh takes for its pods: %s", network, out)
 	}
-	if err := c.clear(); err != nil {
+	if err := clearUp(); err != nil {
 		return err
 	}
 	if err := os.Mkdir(state, 0o755); err != nil { // #nosec G301 -- the users of containers look for their files below it
 		return err
 	}
-	for _, step := range []func() error{c.settle, raise, newNode, c.start} {
+	for _, step := range []func() error{c.mount, raise, newNode, c.start} {
 		if err := step(); err != nil {
 			return fmt.Errorf("%w\nthe logs are in %s; mesh down ends what runs", err, state)
 		}
@@ -94,7 +91,7 @@ func (c *config) startNode() error {
 	}
 	// Not by ip netns exec, which has mounts of its own: there the namespaces of
 	// pods would be out of down's sight.
-	argv := []string{"nsenter", "--net=/run/netns/" + string(nodeNetns), self, nodeVerb}
+	argv := []string{"nsenter", "--net=/run/netns/" + string(nodeNetns), self, nodeVerb, "-kubelet=" + c.kubelet}
 	cmd := exec.Command(argv[0], argv[1:]...)                  // #nosec G204 -- itself
 	cmd.Env = append(os.Environ(), "NO_PROXY=*", "no_proxy=*") // it asks nobody but the mesh's own
 	cmd.Stdout, cmd.Stderr = its, log
@@ -155,111 +152,11 @@ func down(c *config) error {
 	if _, err := os.Stat("/sys/class/net/" + hostLink); err == nil {
 		_ = sh("ip", "link", "del", hostLink) // unless it is gone meanwhile
 	}
-	if err := c.clear(); err != nil {
+	if err := clearUp(); err != nil {
 		return err
 	}
 	c.say("nothing is left of the mesh")
 	return nil
-}
-
-// clear removes all files of a mesh whose processes have ended.
-func (c *config) clear() error {
-	etc, err := filepath.Glob("/etc/netns/" + prefix + "*")
-	if err != nil {
-		return err
-	}
-	for _, dir := range etc {
-		if err := os.RemoveAll(dir); err != nil {
-			return err
-		}
-	}
-	if err := lower(); err != nil {
-		return err
-	}
-	// What is mounted there is not the mesh's to remove.
-	for _, at := range mounts {
-		for {
-			err := unix.Unmount(at, 0)
-			if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
-				break // nothing is
-			}
-			if err != nil {
-				return fmt.Errorf("unmount %s: %w", at, err)
-			}
-		}
-	}
-	return os.RemoveAll(state)
-}
-
-// mounts is where the programs are: below state every user can run them, as
-// nobody but their owner may below a home folder.
-var mounts = []string{state + "/services", state + "/istio", state + "/jaeger", state + "/envoy"}
-
-// settle mounts the programs, and tells the node of them.
-func (c *config) settle() error {
-	from := []string{c.services, c.istio, c.jaeger, c.Envoy}
-	for i, at := range mounts {
-		if err := c.mount(from[i], at); err != nil {
-			return err
-		}
-	}
-	text := marshal(config{Envoy: mounts[3], Kubelet: c.Kubelet})
-	return os.WriteFile(filepath.Join(state, "config.json"), text, 0o600)
-}
-
-// mount has the file or folder be seen at another place, and not be written to
-// there.
-func (c *config) mount(from, at string) error {
-	info, err := os.Stat(from)
-	if err != nil {
-		return err
-	}
-	if info.IsDir() {
-		err = os.Mkdir(at, 0o755) // #nosec G301 -- see mounts
-	} else {
-		err = os.WriteFile(at, nil, 0o600)
-	}
-	if err != nil {
-		return err
-	}
-	if err := unix.Mount(from, at, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("mount %s: %w", from, err)
-	}
-	if err := unix.Mount("", at, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""); err != nil {
-		return fmt.Errorf("mount %s: %w", from, err)
-	}
-	return nil
-}
-
-const (
-	watchers = "fs.inotify.max_user_instances"
-	enough   = 1024
-	before   = state + "/" + watchers
-)
-
-// raise has the system allow what the sidecars of several versions of all pods
-// watch, which run as one user: some systems allow no more than 128.
-func raise() error {
-	text, err := shOutput("", "sysctl", "-n", watchers)
-	if n, _ := strconv.Atoi(strings.TrimSpace(text)); err != nil || n >= enough {
-		return err
-	}
-	if sh("sysctl", "-qw", fmt.Sprintf("%s=%d", watchers, enough)) != nil {
-		return nil // it may not be changed here: sidecars that fail for it are started again
-	}
-	return os.WriteFile(before, []byte(text), 0o600)
-}
-
-// lower undoes what raise did.
-func lower() error {
-	text, err := os.ReadFile(before)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return sh("sysctl", "-qw", watchers+"="+strings.TrimSpace(string(text)))
 }
 
 // eventually waits until done returns nil.

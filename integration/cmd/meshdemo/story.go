@@ -121,7 +121,7 @@ func (s *story) holds() {
 		require.Equal(s, hops[0].TraceID, hop.TraceID, "the trace breaks")
 	}
 	trace := s.await(hops[0].TraceID, whole)
-	s.Line("/fetch_with_trace hands them on, and makes no span for it. One request, one")
+	s.Line("/fetch_with_trace relays them, and makes no span for it. One request, one")
 	s.Line("trace, each span the child of the one before:")
 	s.Line("")
 	s.waterfall(trace)
