@@ -291,6 +291,10 @@ func TestExtractDropsAFamilyThatCannotBeSentAndKeepsTheOthers(t *testing.T) {
 			in:  http.Header{"X-Request-Id": {"good", "bad\n"}},
 			out: http.Header{},
 		},
+		"a bad value before a good one": {
+			in:  http.Header{"X-Request-Id": {"bad\n", "good"}, "Traceparent": {"p"}, "Tracestate": {"b=\n", "a=1"}},
+			out: http.Header{"Traceparent": {"p"}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			assert.Equal(t, row.out, inject(propagation.Istio().Extract(row.in)))
