@@ -129,6 +129,15 @@ func TestEdgeMakesAStrangerOfTheRequestAltogether(t *testing.T) {
 	for name := range propagation.FromContext(seen.Context()).All() {
 		t.Errorf("%s is relayed", name)
 	}
+
+	t.Run("also where somebody has deleted the headers in between", func(t *testing.T) {
+		r := httptest.NewRequest(http.MethodGet, "/", nil).WithContext(serving(walkthrough()))
+		middleware.Edge(families, nil)(http.HandlerFunc(func(_ http.ResponseWriter, in *http.Request) {
+			for name := range propagation.FromContext(in.Context()).All() {
+				t.Errorf("%s is relayed", name)
+			}
+		})).ServeHTTP(httptest.NewRecorder(), r)
+	})
 }
 
 func TestPeersJudgesByTheAddressOfTheConnection(t *testing.T) {
