@@ -361,10 +361,10 @@ func TestAControlCharacterIsSeenWhereverItStands(t *testing.T) {
 func TestHeadersThatMustNotBeRelayedPanicAtStartup(t *testing.T) {
 	for name, why := range map[string]string{
 		"Connection": "hop-by-hop", "proxy-connection": "hop-by-hop", "keep-alive": "hop-by-hop", "transfer-encoding": "hop-by-hop",
-		"TE": "hop-by-hop", "trailer": "hop-by-hop", "upgrade": "hop-by-hop",
+		"TE": "hop-by-hop", "trailer": "hop-by-hop", "upgrade": "hop-by-hop", "http2-settings": "hop-by-hop",
 		"host": "one message", "Content-Length": "one message", "content-type": "one message", "content-": "one message", "expect": "one message",
 		"x-envoy-decorator-operation": "instruction", "X-Forwarded-For": "proxy", "x-forwarded-proto": "proxy", "forwarded": "proxy", "via": "proxy",
-		"authorization": "credentials", "Proxy-Authorization": "credentials", "COOKIE": "credentials", "set-cookie": "credentials", "www-authenticate": "credentials",
+		"authorization": "credentials", "Proxy-Authorization": "credentials", "COOKIE": "credentials", "set-cookie": "credentials", "cookie2": "credentials", "set-cookie2": "credentials", "www-authenticate": "credentials",
 		"grpc-timeout": "gRPC", "grpc-encoding": "gRPC", "Grpc-Foo": "gRPC", "x-token-bin": "gRPC", "grpc-trace-bin": "family",
 		"range": "answers", "if-none-match": "answers", "accept-encoding": "answers",
 		"x-b3-traceid": "family", "traceparent": "family", "X-Request-ID": "family", "baggage": "family",
