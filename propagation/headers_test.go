@@ -365,7 +365,7 @@ func TestHeadersThatMustNotBeRelayedPanicAtStartup(t *testing.T) {
 		"host": "one message", "Content-Length": "one message", "content-type": "one message", "content-": "one message", "expect": "one message",
 		"x-envoy-decorator-operation": "instruction", "X-Forwarded-For": "proxy", "x-forwarded-proto": "proxy", "forwarded": "proxy", "via": "proxy",
 		"authorization": "credentials", "Proxy-Authorization": "credentials", "COOKIE": "credentials", "set-cookie": "credentials", "cookie2": "credentials", "set-cookie2": "credentials", "www-authenticate": "credentials",
-		"grpc-timeout": "gRPC", "grpc-encoding": "gRPC", "Grpc-Foo": "gRPC", "x-token-bin": "gRPC", "grpc-trace-bin": "family",
+		"grpc-timeout": "gRPC", "grpc-encoding": "gRPC", "Grpc-Foo": "gRPC", "x-token-bin": "gRPC", "grpc-trace-bin": "family", "Connect-Timeout-Ms": "Connect", "connect-protocol-version": "Connect",
 		"range": "answers", "if-none-match": "answers", "accept-encoding": "answers",
 		"x-b3-traceid": "family", "traceparent": "family", "X-Request-ID": "family", "baggage": "family",
 		"": "not a header name", "end user": "not a header name", "end-user:": "not a header name", "énd": "not a header name", "\u212a": "not a header name", "a\r\nb": "not a header name",
