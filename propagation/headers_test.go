@@ -228,6 +228,8 @@ func TestListsOfAnyLengthAreRead(t *testing.T) {
 		f := propagation.Of(propagation.Custom(names...))
 		assert.Equal(t, in, inject(f.Extract(in)), "%d names", i+1)
 		assert.Equal(t, in, inject(f.Extract(amongOthers(in))), "%d names among other headers", i+1)
+		out := f.Extract(in).Outgoing(httptest.NewRequest(http.MethodGet, "/", nil))
+		assert.Equal(t, in, out.Header, "%d names in an outgoing request", i+1)
 	}
 }
 
@@ -446,6 +448,8 @@ func TestWorkThatOutlivesTheRequestKeepsItsHeaders(t *testing.T) {
 		call := httptest.NewRequest(http.MethodGet, "/", nil)
 		assert.Same(t, call, propagation.FromContext(context.Background()).Outgoing(call))
 		assert.Empty(t, inject(propagation.FromContext(context.Background())))
+		var none context.Context
+		assert.Empty(t, inject(propagation.FromContext(none)))
 	})
 	t.Run("NewContext with the zero Headers turns relaying off", func(t *testing.T) {
 		off := propagation.NewContext(in.Context(), propagation.Headers{})

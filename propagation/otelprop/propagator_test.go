@@ -522,6 +522,11 @@ func TestFamiliesOutsideTheListAreNeitherReadNorWritten(t *testing.T) {
 	assert.Equal(t, header("traceparent: "+otherParent), out)
 	assert.Equal(t, otherTrace, trace.SpanContextFromContext(ctx).TraceID().String())
 
+	t.Run("nor is their trace joined where nothing else came in", func(t *testing.T) {
+		r := httptestRequest("b3", inTrace+"-"+inSpan+"-1")
+		ctx := p.Extract(outer.Incoming(r).Context(), otelpropagation.HeaderCarrier(r.Header))
+		assert.False(t, trace.SpanContextFromContext(ctx).IsValid())
+	})
 	t.Run("but stay in the context for whoever relays them", func(t *testing.T) {
 		propagation.FromContext(ctx).Inject(out)
 		assert.Equal(t, header("x-request-id: r", "end-user: jason", "b3: "+inTrace+"-"+inSpan+"-1", "traceparent: "+otherParent), out)
