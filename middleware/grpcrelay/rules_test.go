@@ -303,6 +303,13 @@ func TestLargeMetadataOfTheCallersLeavesLessRoom(t *testing.T) {
 	}
 }
 
+func TestInstalledTwiceTheHeadersOfACallStillLeaveRoom(t *testing.T) {
+	u := newUpstream(t, grpc.MaxHeaderListSize(8192))
+	ctx := received(everything, "x-request-id: 1", "baggage: a="+strings.Repeat("1", 3900), "end-user: "+strings.Repeat("u", 3900))
+	require.NoError(t, kinds["a unary call"](ctx, u.connect(append(sending(), sending()...)...)))
+	assert.ElementsMatch(t, []string{"x-request-id", "baggage"}, slices.Collect(maps.Keys(u.arrived()[0])))
+}
+
 func TestWhatTheCallerSetWins(t *testing.T) {
 	all := metadata.Pairs(six...)
 	without := func(names ...string) metadata.MD {
