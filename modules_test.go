@@ -1,6 +1,7 @@
 package tracebaton_test
 
 import (
+	"bytes"
 	"io/fs"
 	"os"
 	"path"
@@ -43,6 +44,24 @@ func TestDependabotKnowsEveryModule(t *testing.T) {
 	for _, dir := range modules {
 		if !slices.Contains(known, dir) {
 			t.Errorf("%s has a go.mod: add /%[1]s to the gomod directories of .github/dependabot.yml", dir)
+		}
+	}
+}
+
+// The two readers share no code, so that each proves the other. Modules cannot
+// share a file either.
+func TestBothReadersOfHeadersReadTheSameVectors(t *testing.T) {
+	for library, judge := range map[string]string{"b3.json": "b3.json", "more.json": "b3-more.json", "w3c.json": "w3c.json"} {
+		one, err := os.ReadFile("propagation/otelprop/testdata/" + library)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := os.ReadFile("internal/wire/testdata/" + judge)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(one, other) {
+			t.Errorf("the vectors of propagation/otelprop, %s, and of internal/wire, %s, differ: copy one to the other", library, judge)
 		}
 	}
 }

@@ -56,6 +56,20 @@ func TestAHandlerThatWasGivenUpOnTouchesTheRequestNoMore(t *testing.T) {
 	})
 }
 
+// Not every middleware that gives up on a handler ends its context.
+func TestARequestThatAHandlerDidNotChangeIsNotWrittenTo(t *testing.T) {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("x-request-id", "r")
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		middleware.Relay(propagation.Istio())(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), r)
+	}()
+	assert.Empty(t, r.Pattern, "the race detector sees who writes meanwhile")
+	assert.Nil(t, r.MultipartForm)
+	<-returned
+}
+
 // abandoned posts a form to a handler behind a Relay, which is given up on when
 // the handler has read the form. It returns the form's file, or "" if the handler
 // could not read it in time, and the status of the answer.

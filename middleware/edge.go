@@ -69,9 +69,12 @@ func Peers(prefixes ...string) Peer {
 // Behind an Envoy gateway, Edge comes too late, since the gateway makes a span
 // before the service gets the request: drop the headers at the gateway.
 func Edge(f propagation.Families, accept Peer) func(http.Handler) http.Handler {
-	dropped := nameSet(f.Names())
+	dropped := make(map[string]bool)
+	for _, name := range f.Names() {
+		dropped[hyphens(name)] = true
+	}
 	drops := func(name string) bool {
-		name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+		name = hyphens(name)
 		return dropped[name] || strangers[name] || hasPrefixFold(name, "uberctx-") || hasPrefixFold(name, "ot-baggage-")
 	}
 	return func(next http.Handler) http.Handler {
@@ -127,6 +130,11 @@ var traceHeaders = nameSet(propagation.Of(propagation.RequestID, propagation.B3,
 var strangers = nameSet(append(slices.Collect(maps.Keys(traceHeaders)),
 	"x-envoy-force-trace", "x-client-trace-id", "jaeger-debug-id", "jaeger-baggage",
 	"ot-tracer-traceid", "ot-tracer-spanid", "ot-tracer-sampled", "elastic-apm-traceparent"))
+
+// hyphens returns the name in canonical form, with hyphens for underscores.
+func hyphens(name string) string {
+	return http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+}
 
 // nameSet returns the names in canonical form.
 func nameSet(names []string) map[string]bool {

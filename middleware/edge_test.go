@@ -55,8 +55,8 @@ func serveOverTCP(t *testing.T, mw func(http.Handler) http.Handler, in http.Head
 }
 
 func TestEdgeDropsTheTraceHeadersOfStrangers(t *testing.T) {
-	families := propagation.Of(propagation.Custom("end-user"))
-	in := http.Header{"accept": {"text/html"}, "END-USER": {"admin"}}
+	families := propagation.Of(propagation.Custom("end-user"), propagation.Custom("Tenant_ID"))
+	in := http.Header{"accept": {"text/html"}, "END-USER": {"admin"}, "tenant_id": {"7"}, "Tenant-Id": {"7"}}
 	for _, name := range append(known(t), "x-envoy-force-trace", "x-client-trace-id", "jaeger-debug-id", "jaeger-baggage",
 		"uberctx-user", "ot-tracer-traceid", "OT-Baggage-user", "elastic-apm-traceparent", "x_b3_sampled", "X-B3_Traceid", "end_user") {
 		in[name] = []string{"1", "2"}
@@ -129,6 +129,15 @@ func TestEdgeMakesAStrangerOfTheRequestAltogether(t *testing.T) {
 	for name := range propagation.FromContext(seen.Context()).All() {
 		t.Errorf("%s is relayed", name)
 	}
+
+	t.Run("also where somebody has deleted the headers in between", func(t *testing.T) {
+		r := httptest.NewRequest(http.MethodGet, "/", nil).WithContext(serving(walkthrough()))
+		middleware.Edge(families, nil)(http.HandlerFunc(func(_ http.ResponseWriter, in *http.Request) {
+			for name := range propagation.FromContext(in.Context()).All() {
+				t.Errorf("%s is relayed", name)
+			}
+		})).ServeHTTP(httptest.NewRecorder(), r)
+	})
 }
 
 func TestPeersJudgesByTheAddressOfTheConnection(t *testing.T) {

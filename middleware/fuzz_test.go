@@ -172,7 +172,8 @@ func recovered(f func()) (v any) {
 // and that all else does.
 func FuzzEdge(f *testing.F) {
 	f.Add("X-B3-TraceId", "1", "accept", "*/*")
-	custom := propagation.Istio().With(propagation.Custom("end-user"))
+	f.Add("Tenant-Id", "7", "tenant_ID", "8")
+	custom := propagation.Istio().With(propagation.Custom("end-user"), propagation.Custom("tenant_id"))
 	f.Fuzz(func(t *testing.T, name, value, other, otherValue string) {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Header = http.Header{name: {value}, other: {otherValue, value}}
@@ -204,7 +205,7 @@ func FuzzEdge(f *testing.F) {
 // sign for kelvin is no k, and a name that has it is not a header's.
 var stranger = func() *regexp.Regexp {
 	names := strings.Fields("x-request-id x-b3-(traceid|spanid|parentspanid|sampled|flags) b3 traceparent tracestate x-ot-span-context baggage " +
-		"x-datadog-(trace-id|parent-id|sampling-priority|origin|tags) sw8(-correlation|-x)? x-cloud-trace-context grpc-trace-bin x-amzn-trace-id uber-trace-id end-user " +
+		"x-datadog-(trace-id|parent-id|sampling-priority|origin|tags) sw8(-correlation|-x)? x-cloud-trace-context grpc-trace-bin x-amzn-trace-id uber-trace-id end-user tenant-id " +
 		"x-envoy-force-trace x-client-trace-id jaeger-(debug-id|baggage) ot-tracer-(traceid|spanid|sampled) elastic-apm-traceparent")
 	for i := range names { // CGI and WSGI take one for the other
 		names[i] = strings.ReplaceAll(names[i], "-", "[-_]")

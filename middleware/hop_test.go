@@ -111,12 +111,13 @@ func TestAHopCostsAtMostFiveAllocationsAnd1350Bytes(t *testing.T) {
 		in, own       http.Header
 		allocs, bytes float64
 	}{
-		"nothing to relay":                        {in: nothing, own: own},
-		"six headers and none of the caller's":    {in: walkthrough(), own: http.Header{}, allocs: 5, bytes: 1350},
-		"six headers and two of the caller's":     {in: walkthrough(), own: own, allocs: 5, bytes: 1350},
-		"eight headers and none of the caller's":  {in: eight, own: http.Header{}, allocs: 7, bytes: 1750},
-		"beyond eight, Go's small map ends":       {in: eight, own: own, allocs: 9, bytes: 2500},
-		"every header of every family, 25 in all": {families: every, in: all, own: own, allocs: 11, bytes: 4500},
+		"nothing to relay":                       {in: nothing, own: own},
+		"six headers and none of the caller's":   {in: walkthrough(), own: http.Header{}, allocs: 5, bytes: 1350},
+		"six headers and two of the caller's":    {in: walkthrough(), own: own, allocs: 5, bytes: 1350},
+		"eight headers and none of the caller's": {in: eight, own: http.Header{}, allocs: 7, bytes: 1750},
+		"beyond eight, Go's small map ends":      {in: eight, own: own, allocs: 9, bytes: 2500},
+		// Go 1.26 takes eleven, and Go 1.24 four more.
+		"every header of every family, 25 in all": {families: every, in: all, own: own, allocs: 15, bytes: 4500},
 	} {
 		t.Run(name, func(t *testing.T) {
 			allocs, bytes := cost(newHop(middleware.Relay(row.families), relayClient, row.in, row.own).serve)

@@ -190,8 +190,19 @@ func TestAConnectionIsNotUpgradedInsideRelay(t *testing.T) {
 
 func TestAConnectionThatBeginsWithHTTP2IsNoticedOnce(t *testing.T) {
 	var lines bytes.Buffer
+	t.Run("in the server's log", func(t *testing.T) { noticed(t, log.New(&lines, "", 0), &lines) })
+	t.Run("in the program's, where the server has none", func(t *testing.T) {
+		log.SetOutput(&lines)
+		defer log.SetOutput(os.Stderr)
+		lines.Reset()
+		noticed(t, nil, &lines)
+	})
+}
+
+func noticed(t *testing.T, to *log.Logger, lines *bytes.Buffer) {
+	t.Helper()
 	server := httptest.NewUnstartedServer(middleware.Relay(propagation.Istio())(http.NotFoundHandler()))
-	server.Config.ErrorLog = log.New(&lines, "", 0)
+	server.Config.ErrorLog = to
 	server.Start()
 	for range 2 {
 		conn, err := net.Dial("tcp", server.Listener.Addr().String())

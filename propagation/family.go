@@ -95,7 +95,7 @@ var builtin = newList([]Family{
 //
 //   - it describes one connection or one message: hop-by-hop headers, host,
 //     content-*, expect;
-//   - gRPC reserves it: grpc-*, *-bin;
+//   - gRPC or Connect reserves it: grpc-*, *-bin, connect-*;
 //   - a proxy sets it itself, or takes it for an instruction: forwarded, via,
 //     x-forwarded-*, x-envoy-*;
 //   - it asks for another answer than the caller expects: range, if-*,
@@ -164,6 +164,7 @@ func forbidden(name string) string {
 		return "it would change what the upstream answers"
 	}
 	for prefix, why := range map[string]string{
+		"connect-":     "Connect reserves it, and it describes one call only",
 		"content-":     "it describes one message only",
 		"grpc-":        "gRPC reserves it, and it describes one call only",
 		"if-":          "it would change what the upstream answers",

@@ -228,6 +228,8 @@ func TestListsOfAnyLengthAreRead(t *testing.T) {
 		f := propagation.Of(propagation.Custom(names...))
 		assert.Equal(t, in, inject(f.Extract(in)), "%d names", i+1)
 		assert.Equal(t, in, inject(f.Extract(amongOthers(in))), "%d names among other headers", i+1)
+		out := f.Extract(in).Outgoing(httptest.NewRequest(http.MethodGet, "/", nil))
+		assert.Equal(t, in, out.Header, "%d names in an outgoing request", i+1)
 	}
 }
 
@@ -290,6 +292,10 @@ func TestExtractDropsAFamilyThatCannotBeSentAndKeepsTheOthers(t *testing.T) {
 		"a good value beside a bad one": {
 			in:  http.Header{"X-Request-Id": {"good", "bad\n"}},
 			out: http.Header{},
+		},
+		"a bad value before a good one": {
+			in:  http.Header{"X-Request-Id": {"bad\n", "good"}, "Traceparent": {"p"}, "Tracestate": {"b=\n", "a=1"}},
+			out: http.Header{"Traceparent": {"p"}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -357,11 +363,11 @@ func TestAControlCharacterIsSeenWhereverItStands(t *testing.T) {
 func TestHeadersThatMustNotBeRelayedPanicAtStartup(t *testing.T) {
 	for name, why := range map[string]string{
 		"Connection": "hop-by-hop", "proxy-connection": "hop-by-hop", "keep-alive": "hop-by-hop", "transfer-encoding": "hop-by-hop",
-		"TE": "hop-by-hop", "trailer": "hop-by-hop", "upgrade": "hop-by-hop",
+		"TE": "hop-by-hop", "trailer": "hop-by-hop", "upgrade": "hop-by-hop", "http2-settings": "hop-by-hop",
 		"host": "one message", "Content-Length": "one message", "content-type": "one message", "content-": "one message", "expect": "one message",
 		"x-envoy-decorator-operation": "instruction", "X-Forwarded-For": "proxy", "x-forwarded-proto": "proxy", "forwarded": "proxy", "via": "proxy",
-		"authorization": "credentials", "Proxy-Authorization": "credentials", "COOKIE": "credentials", "set-cookie": "credentials", "www-authenticate": "credentials",
-		"grpc-timeout": "gRPC", "grpc-encoding": "gRPC", "Grpc-Foo": "gRPC", "x-token-bin": "gRPC", "grpc-trace-bin": "family",
+		"authorization": "credentials", "Proxy-Authorization": "credentials", "COOKIE": "credentials", "set-cookie": "credentials", "cookie2": "credentials", "set-cookie2": "credentials", "www-authenticate": "credentials",
+		"grpc-timeout": "gRPC", "grpc-encoding": "gRPC", "Grpc-Foo": "gRPC", "x-token-bin": "gRPC", "grpc-trace-bin": "family", "Connect-Timeout-Ms": "Connect", "connect-protocol-version": "Connect",
 		"range": "answers", "if-none-match": "answers", "accept-encoding": "answers",
 		"x-b3-traceid": "family", "traceparent": "family", "X-Request-ID": "family", "baggage": "family",
 		"": "not a header name", "end user": "not a header name", "end-user:": "not a header name", "énd": "not a header name", "\u212a": "not a header name", "a\r\nb": "not a header name",
@@ -442,6 +448,8 @@ func TestWorkThatOutlivesTheRequestKeepsItsHeaders(t *testing.T) {
 		call := httptest.NewRequest(http.MethodGet, "/", nil)
 		assert.Same(t, call, propagation.FromContext(context.Background()).Outgoing(call))
 		assert.Empty(t, inject(propagation.FromContext(context.Background())))
+		var none context.Context
+		assert.Empty(t, inject(propagation.FromContext(none)))
 	})
 	t.Run("NewContext with the zero Headers turns relaying off", func(t *testing.T) {
 		off := propagation.NewContext(in.Context(), propagation.Headers{})

@@ -12,10 +12,15 @@ import (
 	"github.com/tracebaton/tracebaton/propagation"
 )
 
-// maxWeight is how much the relayed headers of one call may weigh together: half
-// of the 8 KiB that gRPC's specification suggests for all of a call's headers
-// (PROTOCOL-HTTP2.md, Requests), so that the caller's own have the other half.
-const maxWeight = 4 << 10
+// listWeight is how much gRPC's specification suggests that all headers of a call
+// may weigh (PROTOCOL-HTTP2.md, Requests), and grpcWeight is more than gRPC's own
+// do, such as :path and user-agent. maxWeight is how much the relayed headers may
+// weigh together, so that the caller's own have the rest.
+const (
+	listWeight = 8 << 10
+	grpcWeight = 512
+	maxWeight  = 4 << 10
+)
 
 // lineWeight is what HTTP/2 counts for a header line beside its name and value
 // (RFC 9113, section 6.5.2).
@@ -97,8 +102,9 @@ func Incoming(ctx context.Context, f propagation.Families) context.Context {
 //     tilde, or with a name that has others than 0-9, a-z, hyphen, underscore and
 //     dot, or tracestate alone if that is at fault;
 //   - what goes beyond 4 KiB for all headers together, as HTTP/2 counts them
-//     (name, value, and 32 bytes a line): first tracestate, then whole families,
-//     the last of the list first.
+//     (name, value, and 32 bytes a line), or beyond what large metadata of the
+//     caller's own leaves of 8 KiB: first tracestate, then whole families, the last
+//     of the list first.
 //
 // ctx still carries what is dropped, for calls over HTTP.
 func Outgoing(ctx context.Context) context.Context {
@@ -123,15 +129,15 @@ func Outgoing(ctx context.Context) context.Context {
 		_, ok := md[name]
 		return ok || slices.Contains(refused, name)
 	})
-	var room [32]string // on the stack
-	kv, last, weight := pairs(room[:0], h, state)
-	for weight > maxWeight {
+	var stack [32]string
+	kv, last, weight := pairs(stack[:0], h, state)
+	for most := room(md); weight > most; {
 		if state {
 			state = false
 		} else {
 			h = h.Missing(func(name string) bool { return name == last })
 		}
-		kv, last, weight = pairs(room[:0], h, state)
+		kv, last, weight = pairs(stack[:0], h, state)
 	}
 	if len(kv) == 0 {
 		return ctx
@@ -152,15 +158,39 @@ func pairs(kv []string, h propagation.Headers, state bool) (_ []string, last str
 			values, _ := decode(value)
 			for _, v := range values {
 				kv = append(kv, name, v)
-				weight += lineWeight + len(name) + base64.RawStdEncoding.EncodedLen(len(v))
+				weight += weigh(name, v)
 			}
 		default:
 			kv = append(kv, name, value)
-			weight += lineWeight + len(name) + len(value)
+			weight += weigh(name, value)
 		}
 		last = name
 	}
 	return kv, last, weight
+}
+
+// room returns how much the relayed headers of a call may weigh beside the
+// caller's own.
+func room(own metadata.MD) int {
+	left := listWeight
+	for name, values := range own {
+		for _, v := range values {
+			left -= weigh(name, v)
+		}
+	}
+	if left < 0 {
+		return maxWeight // the server takes more, or the call fails anyway
+	}
+	return min(maxWeight, max(0, left-grpcWeight))
+}
+
+// weigh returns what a line of metadata weighs.
+func weigh(name, value string) int {
+	n := len(value)
+	if isBinary(name) {
+		n = base64.RawStdEncoding.EncodedLen(n)
+	}
+	return lineWeight + len(name) + n
 }
 
 // sendable reports whether gRPC sends the header: it fails the call otherwise.

@@ -278,6 +278,38 @@ func TestAServerWithAHeaderListOfEightKiBTakesTheCallAndKeepsTheConnection(t *te
 	require.NoError(t, drain(open))
 }
 
+func TestLargeMetadataOfTheCallersLeavesLessRoom(t *testing.T) {
+	lines := []string{"x-request-id: 1", "baggage: a=" + strings.Repeat("1", 1900), "end-user: " + strings.Repeat("u", 1900)}
+	u := newUpstream(t, grpc.MaxHeaderListSize(8192))
+	client := u.connect(sending()...)
+	for size := 0; size < 8192; size += 64 {
+		mine := metadata.AppendToOutgoingContext(t.Context(), "authorization", strings.Repeat("m", size))
+		if kinds["a unary call"](mine, client) != nil {
+			require.Greater(t, size, 7000, "without relayed headers, the call fails as well")
+			break
+		}
+		mine = propagation.NewContext(mine, propagation.FromContext(received(everything, lines...)))
+		require.NoError(t, kinds["a unary call"](mine, client), "with %d bytes of the caller's", size)
+	}
+	for size, want := range map[int][]string{
+		3000: {"authorization", "baggage", "end-user", "x-request-id"},
+		4000: {"authorization", "baggage", "x-request-id"},
+		7000: {"authorization", "x-request-id"},
+		7700: {"authorization"},
+		8200: {"authorization", "baggage", "end-user", "x-request-id"}, // the server takes more than 8 KiB, or the call fails anyway
+	} {
+		mine := metadata.AppendToOutgoingContext(received(everything, lines...), "authorization", strings.Repeat("m", size))
+		assert.ElementsMatch(t, want, slices.Collect(maps.Keys(outgoing(mine))), "%d bytes", size)
+	}
+}
+
+func TestInstalledTwiceTheHeadersOfACallStillLeaveRoom(t *testing.T) {
+	u := newUpstream(t, grpc.MaxHeaderListSize(8192))
+	ctx := received(everything, "x-request-id: 1", "baggage: a="+strings.Repeat("1", 3900), "end-user: "+strings.Repeat("u", 3900))
+	require.NoError(t, kinds["a unary call"](ctx, u.connect(append(sending(), sending()...)...)))
+	assert.ElementsMatch(t, []string{"x-request-id", "baggage"}, slices.Collect(maps.Keys(u.arrived()[0])))
+}
+
 func TestWhatTheCallerSetWins(t *testing.T) {
 	all := metadata.Pairs(six...)
 	without := func(names ...string) metadata.MD {

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -277,6 +278,14 @@ func TestReencodingWritesB3AndW3CAndNothingStaleBesideThem(t *testing.T) {
 			in: header("traceparent: 00-" + inTrace + "-" + inSpan + "-fd"), span: span(t, inTrace, true),
 			out: ownMulti("traceparent: 00-" + inTrace + "-" + ownSpan + "-01"),
 		},
+		"nor are those that a span has": {
+			in: header("traceparent: " + inParent),
+			span: func(ctx context.Context) context.Context {
+				ctx = withSpan(ctx, id(t, inTrace), true)
+				return trace.ContextWithSpanContext(ctx, trace.SpanContextFromContext(ctx).WithTraceFlags(0xfd))
+			},
+			out: ownMulti("traceparent: " + ownParent),
+		},
 		"a tracestate that came in two lines goes out in two": {
 			in: header("traceparent: "+inParent, "tracestate: a=1 ,b=2", "tracestate: c=3,"), span: span(t, inTrace, true),
 			out: ownMulti("traceparent: "+ownParent, "tracestate: a=1 ,b=2", "tracestate: c=3,"),
@@ -401,6 +410,14 @@ func TestNarrowingHolds(t *testing.T) {
 				"b3": otherTrace + "-" + ownSpan + "-1", "traceparent": "00-" + otherTrace + "-" + ownSpan + "-01", "tracestate": "",
 			},
 		},
+		"also b3, which Envoy takes for a no where it is empty": {
+			p:     otelprop.Propagator{Encoding: b3.B3MultipleHeader},
+			carry: func(m otelpropagation.MapCarrier) otelpropagation.TextMapCarrier { return onlySets{m} },
+			inject: otelpropagation.MapCarrier{
+				"x-b3-traceid": otherTrace, "x-b3-spanid": ownSpan, "x-b3-sampled": "1", "x-b3-parentspanid": "", "x-b3-flags": "0",
+				"b3": otherTrace + "-" + ownSpan + "-1", "traceparent": "00-" + otherTrace + "-" + ownSpan + "-01", "tracestate": "",
+			},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := maps.Clone(came)
@@ -505,6 +522,11 @@ func TestFamiliesOutsideTheListAreNeitherReadNorWritten(t *testing.T) {
 	assert.Equal(t, header("traceparent: "+otherParent), out)
 	assert.Equal(t, otherTrace, trace.SpanContextFromContext(ctx).TraceID().String())
 
+	t.Run("nor is their trace joined where nothing else came in", func(t *testing.T) {
+		r := httptestRequest("b3", inTrace+"-"+inSpan+"-1")
+		ctx := p.Extract(outer.Incoming(r).Context(), otelpropagation.HeaderCarrier(r.Header))
+		assert.False(t, trace.SpanContextFromContext(ctx).IsValid())
+	})
 	t.Run("but stay in the context for whoever relays them", func(t *testing.T) {
 		propagation.FromContext(ctx).Inject(out)
 		assert.Equal(t, header("x-request-id: r", "end-user: jason", "b3: "+inTrace+"-"+inSpan+"-1", "traceparent: "+otherParent), out)
@@ -558,6 +580,37 @@ type multiCarrier struct{ http.Header }
 func (c multiCarrier) Set(name, value string) { c.Header.Set(name, value) }
 
 func (c multiCarrier) Keys() []string { return otelpropagation.HeaderCarrier(c.Header).Keys() }
+
+func TestASnapshotSharesNoMemoryThatItsOwnerReuses(t *testing.T) {
+	for name, row := range map[string]struct {
+		ctx     context.Context
+		carrier func(value string) otelpropagation.TextMapCarrier
+		shares  bool
+	}{
+		"a map": {ctx: t.Context(), carrier: func(v string) otelpropagation.TextMapCarrier { return otelpropagation.MapCarrier{"x-request-id": v} }},
+		"a header": {ctx: t.Context(), carrier: func(v string) otelpropagation.TextMapCarrier {
+			return otelpropagation.HeaderCarrier{"X-Request-Id": {v}}
+		}},
+		"but a header of net/http's server, whose strings never change": {
+			ctx: context.WithValue(t.Context(), http.ServerContextKey, &http.Server{}),
+			carrier: func(v string) otelpropagation.TextMapCarrier {
+				return otelpropagation.HeaderCarrier{"X-Request-Id": {v}}
+			},
+			shares: true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			buffer := []byte("request one")
+			ctx := otelprop.Propagator{}.Extract(row.ctx, row.carrier(unsafe.String(&buffer[0], len(buffer))))
+			copy(buffer, "request two")
+			want := "request one"
+			if row.shares {
+				want = "request two"
+			}
+			assert.Equal(t, want, propagation.FromContext(ctx).Get("x-request-id"))
+		})
+	}
+}
 
 func TestFieldsAreTheNamesThatInjectMaySet(t *testing.T) {
 	assert.Equal(t, []string{
