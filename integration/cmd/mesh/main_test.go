@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -82,5 +83,15 @@ func TestProgramsOfImages(t *testing.T) {
 		got, ok := c.program(image)
 		require.Equal(t, want, got, image)
 		require.Equal(t, want != "", ok, image)
+	}
+}
+
+// What up prints is what the pages tell a reader to type.
+func TestDocsNameTheKubeconfig(t *testing.T) {
+	for _, page := range []string{"walkthrough.md", "mesh.md"} {
+		text, err := os.ReadFile(filepath.Join("../../../docs", page))
+		require.NoError(t, err)
+		line := "export KUBECONFIG=" + kubeconfig + " PATH="
+		require.True(t, strings.Contains(string(text), line), "%s has no %q", page, line)
 	}
 }
