@@ -130,6 +130,25 @@ func publicHosts(w http.ResponseWriter, r *http.Request) {
 	_, _ = http.Get(u)
 	p, _ := url.Parse("https://example.com/x")
 	_, _ = http.Get(p.String())
+	_, _ = http.Get(apiOf(r))
+}
+
+func apiOf(r *http.Request) string {
+	if r.TLS != nil {
+		return api + "/v2"
+	}
+	return api
+}
+
+// The program's own, which what is started with it keeps.
+var forever, stop = context.WithCancel(context.Background())
+
+func configure(ctx context.Context, client pb.PricesClient) {
+	_, _ = client.Price(ctx, &pb.PriceRequest{})
+}
+
+func reconfigured(w http.ResponseWriter, r *http.Request, client pb.PricesClient) {
+	configure(forever, client)
 }
 
 func noContext(ctx context.Context, client pb.PricesClient) {
