@@ -216,7 +216,7 @@ func full(o types.Object) string {
 func (c *call) text() string {
 	s := types.ExprString(c.Fun)
 	if len(s) > 60 && c.callee != nil {
-		return c.callee.Name()
+		return short(c.callee, c.f.p.Pkg)
 	}
 	return s
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"example.com/shop/pb"
 )
@@ -196,6 +197,12 @@ func keeps(w http.ResponseWriter, r *http.Request) { _ = later() }
 func command(cmd *cobra.Command, args []string) error {
 	_, err := http.Get("http://prices/1")
 	return err
+}
+
+// A controller's work is nobody's request.
+func (s *service) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	_, err := http.Get("http://prices/" + req.Name)
+	return reconcile.Result{}, err
 }
 
 func helper(t *testing.T, ctx context.Context) { _, _ = http.Get("http://prices/1") }
