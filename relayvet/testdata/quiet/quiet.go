@@ -205,6 +205,19 @@ func (s *service) Reconcile(ctx context.Context, req reconcile.Request) (reconci
 	return reconcile.Result{}, err
 }
 
+type priceStream interface {
+	CloseSend() error
+	RecvMsg(m any) error
+}
+
+type watcher struct{ prices priceStream }
+
+// The stream is the watcher's, and stays when the request is over.
+func (wa *watcher) connect(ctx context.Context, open func(context.Context, ...grpc.CallOption) (priceStream, error)) (err error) {
+	wa.prices, err = open(context.Background())
+	return err
+}
+
 func helper(t *testing.T, ctx context.Context) { _, _ = http.Get("http://prices/1") }
 
 func notSent(w http.ResponseWriter, r *http.Request) {
