@@ -202,8 +202,8 @@ func contextOf(t types.Type) (how string, ok, handler bool) {
 			return ".Request().Context()", true, true
 		}
 	}
-	// gin, beego, and who writes one like them: the request and its writer
-	// side by side. go-swagger's parameters: the request, by its name.
+	// gin, beego, and contexts like theirs: the request and its writer side by
+	// side. go-swagger's parameters: the request, by its name.
 	s, isStruct := deref(t).Underlying().(*types.Struct)
 	if !isStruct {
 		return "", false, false

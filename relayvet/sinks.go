@@ -176,8 +176,8 @@ func isInterface(fn *types.Func) bool {
 	return recv != nil && types.IsInterface(recv.Type())
 }
 
-// sends says what kind of call sends something, by its signature: who wraps a
-// client keeps to it.
+// sends says what kind of call sends something, by its signature: wrappers of
+// clients keep it.
 func sends(sig *types.Signature, callee *types.Func, args int) kind {
 	params, results := sig.Params(), sig.Results()
 	if _, ok := builderOf(callee); ok {
