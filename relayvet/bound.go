@@ -14,6 +14,7 @@ import (
 type verdict struct {
 	state
 	fresh *ast.CallExpr // the context.Background() or TODO() that was sent instead
+	own   *types.Var    // the package's variable that holds it, if one does
 	made  *ast.CallExpr // what made the request, where it was not bound
 	url   ast.Expr      // nil if not known
 	ctx   ast.Expr      // the context, nil if the call has none
@@ -92,7 +93,11 @@ func (f *function) context(e ast.Expr, depth int) verdict {
 		if !ok || f.isParam(v) {
 			break
 		}
-		return f.all(v, func(e ast.Expr) verdict { return f.context(e, depth+1) })
+		got := f.all(v, func(e ast.Expr) verdict { return f.context(e, depth+1) })
+		if v.Parent() == f.p.Pkg.Scope() {
+			got.own = v
+		}
+		return got
 	}
 	if f.mentionsReach(e) {
 		return verdict{state: kept, base: e}

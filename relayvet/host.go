@@ -60,9 +60,39 @@ func (f *function) prefix(e ast.Expr, depth int) string {
 					return f.prefix(sel.X, depth+1)
 				}
 			}
+			if fn, ok := callee.(*types.Func); ok && f.p.funcs[fn] != nil {
+				return f.p.funcs[fn].answer(depth + 1)
+			}
 		}
 	}
 	return ""
+}
+
+// answer is what is known of the beginning of the string that a function
+// returns, if all that it returns are public.
+func (f *function) answer(depth int) string {
+	var first string
+	all := true
+	ast.Inspect(f.decl.Body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncLit:
+			return false
+		case *ast.ReturnStmt:
+			known := ""
+			if len(n.Results) > 0 {
+				known = f.prefix(n.Results[0], depth)
+			}
+			all = all && publicURL(known)
+			if first == "" {
+				first = known
+			}
+		}
+		return true
+	})
+	if !all {
+		return ""
+	}
+	return first
 }
 
 func publicURL(s string) bool {
@@ -80,6 +110,8 @@ func publicURL(s string) bool {
 		return true // the cloud's, not ours
 	case tld == host, len(tld) < 2, strings.Trim(tld, "0123456789") == "":
 		return false
+	case u.Scheme == "http" && u.Port() != "":
+		return false // ratings.bookinfo:9080, a Service and its namespace
 	}
 	switch tld {
 	case "local", "internal", "svc", "cluster", "localhost", "lan", "test", "default", "example", "localdomain":

@@ -7,8 +7,8 @@ import (
 )
 
 // behind is the method that a call of an interface's method ends in, as far as
-// this package sees the implementations. With a second one, who is called is a
-// guess: it sent one harbor's local pushes to a remote registry's adapter.
+// this package sees the implementations. With a second one, it is a guess which
+// is called: it sent one harbor's local pushes to a remote registry's adapter.
 func (p *pkg) behind(fn *types.Func) *types.Func {
 	if found := p.implementations(fn); len(found) == 1 {
 		return found[0]

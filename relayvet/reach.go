@@ -11,7 +11,7 @@ type reach struct {
 	v       *types.Var // the parameter, or the receiver
 	expr    string     // the context in Go, "" where the parameter has no name
 	handler bool       // it is a request's for sure: not any context
-	quiet   bool       // it is a program's or a test's: nothing is reported
+	quiet   bool       // it is a program's, a controller's or a test's: nothing is reported
 }
 
 // A scope is a function or a function literal, and what is in its reach.
@@ -25,7 +25,7 @@ type scope struct {
 // reachOf says what a function of this type has in reach.
 func (p *pkg) reachOf(recv *ast.FieldList, ft *ast.FuncType, name string) *reach {
 	var found *reach
-	var writer, testing bool
+	var writer, quiet bool
 	fields := ft.Params.List
 	for i, f := range fields {
 		t := p.TypesInfo.TypeOf(f.Type)
@@ -38,8 +38,9 @@ func (p *pkg) reachOf(recv *ast.FieldList, ft *ast.FuncType, name string) *reach
 		switch named(t) {
 		case "testing.T", "testing.B", "testing.TB", "testing.F", "testing.M",
 			"github.com/spf13/cobra.Command", "github.com/urfave/cli.Context",
-			"github.com/urfave/cli/v2.Context", "github.com/urfave/cli/v3.Command":
-			testing = true
+			"github.com/urfave/cli/v2.Context", "github.com/urfave/cli/v3.Command",
+			"sigs.k8s.io/controller-runtime/pkg/reconcile.Request":
+			quiet = true
 		}
 		if found != nil && found.handler {
 			continue
@@ -59,7 +60,7 @@ func (p *pkg) reachOf(recv *ast.FieldList, ft *ast.FuncType, name string) *reach
 			found.handler = true
 		}
 	}
-	if testing {
+	if quiet {
 		return &reach{quiet: true}
 	}
 	// A request that is answered with a response is somebody's to send.
@@ -201,8 +202,8 @@ func contextOf(t types.Type) (how string, ok, handler bool) {
 			return ".Request().Context()", true, true
 		}
 	}
-	// gin, beego, and who writes one like them: the request and its writer
-	// side by side. go-swagger's parameters: the request, by its name.
+	// gin, beego, and contexts like theirs: the request and its writer side by
+	// side. go-swagger's parameters: the request, by its name.
 	s, isStruct := deref(t).Underlying().(*types.Struct)
 	if !isStruct {
 		return "", false, false

@@ -14,6 +14,10 @@ func (p *pkg) send() {
 			if v.state != lost || c.scope.serving() == nil || c.scope.after || f.public(v.url) {
 				continue
 			}
+			// The program's own context, for a function that may keep it: meant.
+			if c.kind == other && v.own != nil {
+				continue
+			}
 			category := "send"
 			switch {
 			case c.scope.spawn && !f.waits:
@@ -37,7 +41,10 @@ func (c *call) complaint(v verdict) string {
 		}
 	}
 	how := "without " + what
-	if v.fresh != nil {
+	switch {
+	case v.own != nil:
+		how = "with " + v.own.Name() + ", not with " + what
+	case v.fresh != nil:
 		how = "with " + types.ExprString(v.fresh)
 	}
 	var use string
@@ -59,5 +66,9 @@ func (c *call) complaint(v verdict) string {
 	if c.scope.spawn && !c.f.waits {
 		use += ", in context.WithoutCancel where the work outlives the request"
 	}
-	return fmt.Sprintf("%s is sent %s: the trace headers that came in stay behind; %s%s", c.text(), how, use, c.f.p.latent(c.Pos()))
+	sent := "sent"
+	if c.kind == other {
+		sent = "called"
+	}
+	return fmt.Sprintf("%s is %s %s: the trace headers that came in stay behind; %s%s", c.text(), sent, how, use, c.f.p.latent(c.Pos()))
 }

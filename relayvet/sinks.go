@@ -68,6 +68,7 @@ func (p *pkg) collect() {
 func (f *function) walk(n ast.Node, in *scope) {
 	// What is done with the literal decides whether the outer context is its own.
 	literals := map[*ast.FuncLit]*scope{}
+	kept := map[*ast.CallExpr]bool{} // what opens a stream that outlives the request
 	ast.Inspect(n, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.GoStmt:
@@ -79,6 +80,9 @@ func (f *function) walk(n ast.Node, in *scope) {
 			f.walk(n.Call, s)
 			return false
 		case *ast.AssignStmt:
+			if call, ok := ast.Unparen(n.Rhs[0]).(*ast.CallExpr); ok && f.keepsStream(n.Lhs[0]) {
+				kept[call] = true
+			}
 			for i, r := range n.Rhs {
 				if lit, ok := r.(*ast.FuncLit); ok && len(n.Lhs) == len(n.Rhs) {
 					if id, ok := n.Lhs[i].(*ast.Ident); ok {
@@ -99,7 +103,9 @@ func (f *function) walk(n ast.Node, in *scope) {
 					}
 				}
 			}
-			f.call(n, in)
+			if !kept[n] {
+				f.call(n, in)
+			}
 		case *ast.FuncLit:
 			own := f.p.reachOf(nil, n.Type, "")
 			if own != nil && in.reach != nil && in.handler {
@@ -123,6 +129,16 @@ func (f *function) walk(n ast.Node, in *scope) {
 		}
 		return true
 	})
+}
+
+// keepsStream says whether what is assigned to is a field for a gRPC client's stream.
+func (f *function) keepsStream(to ast.Expr) bool {
+	field, ok := ast.Unparen(to).(*ast.SelectorExpr)
+	if !ok {
+		return false
+	}
+	t := f.p.TypesInfo.TypeOf(field)
+	return t != nil && has(t, "CloseSend") && has(t, "RecvMsg")
 }
 
 func (f *function) call(n *ast.CallExpr, in *scope) {
@@ -160,8 +176,8 @@ func isInterface(fn *types.Func) bool {
 	return recv != nil && types.IsInterface(recv.Type())
 }
 
-// sends says what kind of call sends something, by its signature: who wraps a
-// client keeps to it.
+// sends says what kind of call sends something, by its signature: wrappers of
+// clients keep it.
 func sends(sig *types.Signature, callee *types.Func, args int) kind {
 	params, results := sig.Params(), sig.Results()
 	if _, ok := builderOf(callee); ok {
@@ -216,7 +232,7 @@ func full(o types.Object) string {
 func (c *call) text() string {
 	s := types.ExprString(c.Fun)
 	if len(s) > 60 && c.callee != nil {
-		return c.callee.Name()
+		return short(c.callee, c.f.p.Pkg)
 	}
 	return s
 }

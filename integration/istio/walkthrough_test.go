@@ -244,6 +244,41 @@ func TestRouting(t *testing.T) {
 		require.Contains(t, sh(t, "kubectl logs deploy/sleep-v1 -c istio-proxy --tail=40"), `"response_flags":"DI"`)
 	})
 
+	t.Run("an abort answers half of the calls, in the caller's sidecar", func(t *testing.T) {
+		walk(t, "kubectl apply -f deploy/istio/route-abort.yaml")
+		command := "kubectl exec -n tracebaton deploy/sleep-v1 -- sleep fetch -n 20 http://flaskapp/env/version"
+		onPage(t, command)
+		eventually(t, func(c *assert.CollectT) {
+			out, err := try(command)
+			assert.Error(c, err, "a call that fails is told")
+			assert.Contains(c, out, "503 Service Unavailable")
+			assert.Contains(c, out, "200 OK")
+		})
+		inner := "http://flaskapp/env/version?" + fresh()
+		_, _ = try("kubectl exec deploy/sleep-v1 -- sleep fetch -n 40 '" + inner + "'")
+		server := jaegers(t)
+		eventually(t, func(c *assert.CollectT) {
+			all, err := stored(server, inner)
+			require.NoError(c, err)
+			require.Len(c, all, 40)
+			aborted := 0
+			for _, trace := range all {
+				if len(trace.Spans) == 1 {
+					aborted++
+					assert.Equal(c, "FI", trace.Spans[0].Tags["response_flags"])
+					continue
+				}
+				require.Equal(c, before, "\n"+trace.Tree())
+			}
+			assert.InDelta(c, 20, aborted, 18, "never all and never none of 40")
+		})
+		eventually(t, func(c *assert.CollectT) { // Envoy writes the log when it has enough, or after a while
+			_, err := try(`kubectl logs deploy/sleep-v1 -c istio-proxy --tail=-1 | grep -q '"response_flags":"FI"'`)
+			assert.NoError(c, err, "no line of the access log says fault injected")
+		})
+		walk(t, "kubectl apply -n tracebaton -f deploy/istio/virtualservice.yaml")
+	})
+
 	t.Run("a mirror gets a copy, which the trace does not", func(t *testing.T) {
 		walk(t, "kubectl apply -f deploy/istio/route-mirror.yaml")
 		walk(t, "kubectl exec deploy/sleep-v1 -- sleep fetch 'http://flaskapp/fetch_with_trace?url=http://httpbin:8000/ip'")

@@ -26,4 +26,5 @@ require (
 	golang.org/x/sync v0.0.0
 	google.golang.org/grpc v0.0.0
 	resty.dev/v3 v3.0.0
+	sigs.k8s.io/controller-runtime v0.0.0
 )

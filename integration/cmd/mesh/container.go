@@ -45,6 +45,32 @@ type container struct {
 	args     []string
 	run      atomic.Pointer[process] // the latest
 	restarts atomic.Int32
+	health   health
+}
+
+// health is what a container's probe has said of its latest process.
+type health struct {
+	of     *process
+	ready  bool
+	failed int32 // times in a row
+}
+
+// heard says whether the process is ready, now that its probe, nil for none, has
+// this to say. A busy machine is late with an answer now and then, so one that
+// is ready is so until as many fail in a row as the probe allows.
+func (h *health) heard(of *process, probe *corev1.Probe, err error) bool {
+	if h.of != of {
+		*h = health{of: of}
+	}
+	if err == nil {
+		h.ready, h.failed = true, 0
+		return true
+	}
+	h.failed++
+	if h.failed >= probe.FailureThreshold {
+		h.ready = false
+	}
+	return h.ready
 }
 
 // process is a container as long as its program runs.

@@ -4,13 +4,16 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // asMesh has the test binary be the command.
@@ -82,5 +85,40 @@ func TestProgramsOfImages(t *testing.T) {
 		got, ok := c.program(image)
 		require.Equal(t, want, got, image)
 		require.Equal(t, want != "", ok, image)
+	}
+}
+
+func TestReadinessIsLostAsTheProbeSays(t *testing.T) {
+	first, second, failed := &process{}, &process{}, errors.New("no answer within a second")
+	probe := &corev1.Probe{FailureThreshold: 3}
+	var h health
+	for _, tt := range []struct {
+		does string
+		of   *process
+		err  error
+		want bool
+	}{
+		{"a container is not ready before its probe says so", first, failed, false},
+		{"it is as soon as it does", first, nil, true},
+		{"a failure leaves it ready", first, failed, true},
+		{"and so does another", first, failed, true},
+		{"a good answer forgets both", first, nil, true},
+		{"one", first, failed, true},
+		{"two", first, failed, true},
+		{"three in a row are what the probe allows", first, failed, false},
+		{"it is ready again", first, nil, true},
+		{"a new process is not, before its probe says so", second, failed, false},
+	} {
+		require.Equal(t, tt.want, h.heard(tt.of, probe, tt.err), tt.does)
+	}
+}
+
+// What up prints is what the pages tell a reader to type.
+func TestDocsNameTheKubeconfig(t *testing.T) {
+	for _, page := range []string{"walkthrough.md", "mesh.md"} {
+		text, err := os.ReadFile(filepath.Join("../../../docs", page))
+		require.NoError(t, err)
+		line := "export KUBECONFIG=" + kubeconfig + " PATH="
+		require.True(t, strings.Contains(string(text), line), "%s has no %q", page, line)
 	}
 }

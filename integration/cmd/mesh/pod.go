@@ -228,11 +228,13 @@ func (p *pod) probe(c *corev1.Container, probe *corev1.Probe) error {
 		}
 		return of.String()
 	}
-	switch {
-	case probe == nil:
+	if probe == nil {
 		return nil
+	}
+	timeout := time.Duration(max(1, probe.TimeoutSeconds)) * time.Second
+	switch {
 	case probe.HTTPGet != nil:
-		client := http.Client{Timeout: time.Second}
+		client := http.Client{Timeout: timeout}
 		resp, err := client.Get("http://" + net.JoinHostPort(p.ip, port(probe.HTTPGet.Port)) + probe.HTTPGet.Path)
 		if err != nil {
 			return err
@@ -243,7 +245,7 @@ func (p *pod) probe(c *corev1.Container, probe *corev1.Probe) error {
 		}
 		return nil
 	case probe.TCPSocket != nil:
-		conn, err := net.DialTimeout("tcp", net.JoinHostPort(p.ip, port(probe.TCPSocket.Port)), time.Second)
+		conn, err := net.DialTimeout("tcp", net.JoinHostPort(p.ip, port(probe.TCPSocket.Port)), timeout)
 		if err == nil {
 			_ = conn.Close()
 		}
@@ -273,7 +275,8 @@ func (p *pod) report(phase corev1.PodPhase, message string) {
 			} else if run := c.run.Load(); run.running() {
 				s.Started = new(true)
 				s.State.Running = &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(run.began)}
-				s.Ready = p.probe(&spec, readiness(spec)) == nil
+				probe := readiness(spec)
+				s.Ready = c.health.heard(run, probe, p.probe(&spec, probe))
 			} else {
 				s.State.Terminated = &corev1.ContainerStateTerminated{ExitCode: int32(run.code), Reason: "Ended"} // #nosec G115 -- below 256
 				s.Ready = run.code == 0 && slices.ContainsFunc(p.Spec.InitContainers, func(i corev1.Container) bool { return i.Name == spec.Name })

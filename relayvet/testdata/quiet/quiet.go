@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"example.com/shop/pb"
 )
@@ -130,6 +131,25 @@ func publicHosts(w http.ResponseWriter, r *http.Request) {
 	_, _ = http.Get(u)
 	p, _ := url.Parse("https://example.com/x")
 	_, _ = http.Get(p.String())
+	_, _ = http.Get(apiOf(r))
+}
+
+func apiOf(r *http.Request) string {
+	if r.TLS != nil {
+		return api + "/v2"
+	}
+	return api
+}
+
+// The program's own, which what is started with it keeps.
+var forever, stop = context.WithCancel(context.Background())
+
+func configure(ctx context.Context, client pb.PricesClient) {
+	_, _ = client.Price(ctx, &pb.PriceRequest{})
+}
+
+func reconfigured(w http.ResponseWriter, r *http.Request, client pb.PricesClient) {
+	configure(forever, client)
 }
 
 func noContext(ctx context.Context, client pb.PricesClient) {
@@ -176,6 +196,25 @@ func keeps(w http.ResponseWriter, r *http.Request) { _ = later() }
 
 func command(cmd *cobra.Command, args []string) error {
 	_, err := http.Get("http://prices/1")
+	return err
+}
+
+// A controller's work is nobody's request.
+func (s *service) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	_, err := http.Get("http://prices/" + req.Name)
+	return reconcile.Result{}, err
+}
+
+type priceStream interface {
+	CloseSend() error
+	RecvMsg(m any) error
+}
+
+type watcher struct{ prices priceStream }
+
+// The stream is the watcher's, and stays when the request is over.
+func (wa *watcher) connect(ctx context.Context, open func(context.Context, ...grpc.CallOption) (priceStream, error)) (err error) {
+	wa.prices, err = open(context.Background())
 	return err
 }
 

@@ -13,5 +13,5 @@ func carry(ctx context.Context, client pb.PricesClient) error {
 }
 
 func carried(client pb.PricesClient, w http.ResponseWriter, r *http.Request) {
-	_ = carry(context.Background(), client) // want `carry is sent with context.Background`
+	_ = carry(context.Background(), client) // want `carry is called with context.Background\(\)`
 }

@@ -12,7 +12,7 @@ func global(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	resp, err := http.DefaultClient.Do(req) // want `Do is sent with context.Background`
+	resp, err := http.DefaultClient.Do(req) // want `Do is sent with forever, not with r.s context: `
 	if err != nil {
 		return
 	}

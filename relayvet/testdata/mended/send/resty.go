@@ -7,5 +7,5 @@ import (
 )
 
 func restyGet(w http.ResponseWriter, r *http.Request) {
-	_, _ = resty.New().R().SetQueryParam("q", r.FormValue("q")).SetContext(r.Context()).Get("http://prices/1")
+	_, _ = resty.New().R().SetHeader("Accept", "application/json").SetQueryParam("q", r.FormValue("q")).SetContext(r.Context()).Get("http://prices/1")
 }

@@ -1,0 +1,5 @@
+package reconcile
+
+type Request struct{ Name string }
+
+type Result struct{}
