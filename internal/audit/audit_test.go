@@ -292,40 +292,77 @@ func TestWhatIsNotRecordedClearsNobody(t *testing.T) {
 	assert.Equal(t, audit.Begins, c.Verdict)
 }
 
-func TestReportNamesRoutesExamplesAndPods(t *testing.T) {
-	r := record()
-	var parents, orphans []audit.Span
-	for i, t := range r.when(60) {
-		switch i % 3 {
-		case 0:
-			parents = append(parents, r.request(t, 20, at("GET /cart/1234?x=1")))
-			orphans = append(orphans, r.call(t+5, 10))
-		case 1:
-			r.call(t+5, 10, below(r.request(t, 20, at("GET /good"))))
-		case 2:
-			r.request(t, 20, at("GET /quiet"), on("cart-2"))
-		}
+func TestReportNamesRoutesExamplesPodsAndMoments(t *testing.T) {
+	nobody := func(s *audit.Span) { s.Parent = s.ID + 1<<40 }
+	for name, begin := range map[string]func(*audit.Span){"of orphans": func(*audit.Span) {}, "of made-up parents": nobody} {
+		t.Run(name, func(t *testing.T) {
+			r := record()
+			var parents, orphans []audit.Span
+			for i, t := range r.when(60) {
+				switch i % 3 {
+				case 0:
+					parents = append(parents, r.request(t, 20, at("GET /cart/1234?x=1")))
+					orphans = append(orphans, r.call(t+5, 10, begin))
+				case 1:
+					r.call(t+5, 10, below(r.request(t, 20, at("GET /good"))))
+				case 2:
+					r.request(t, 20, at("GET /quiet"), on("cart-2"))
+				}
+			}
+			rep := report(&audit.Auditor{}, r.spans)
+			require.Len(t, rep.Dropping(), 1)
+			c := verdict(t, rep, "cart.shop", "prices.shop")
+			assert.Equal(t, []audit.Route{{Route: "GET /cart/{id}", Calls: 20, Begun: 20}}, c.Routes)
+			assert.Equal(t, 40, c.Calls)
+			assert.Equal(t, 20, c.Begun)
+			assert.Equal(t, []string{"cart-1"}, c.Pods)
+			assert.Equal(t, 2, c.OfPods)
+			assert.Equal(t, orphans[0].Start.Truncate(time.Microsecond), c.First)
+			assert.Equal(t, orphans[len(orphans)-1].Start.Truncate(time.Microsecond), c.Last)
+			assert.Greater(t, c.Confidence, 0.99)
+			require.Len(t, c.Examples, 2)
+			for _, e := range c.Examples {
+				found := false
+				for i := range parents {
+					found = found || e.Parent.Trace() == parents[i].Trace.String() && e.Orphan.Trace() == orphans[i].Trace.String()
+				}
+				assert.True(t, found, "%+v", e)
+			}
+			b, err := json.Marshal(c.Examples[0])
+			require.NoError(t, err)
+			assert.Regexp(t, `^\{"parent":\{"trace":"[0-9a-f]{32}","span":"[0-9a-f]{16}"\},"orphan":\{"trace":"[0-9a-f]{32}","span":"[0-9a-f]{16}"\}\}$`, string(b))
+		})
 	}
-	rep := report(&audit.Auditor{}, r.spans)
-	require.Len(t, rep.Dropping(), 1)
-	c := verdict(t, rep, "cart.shop", "prices.shop")
-	assert.Equal(t, []audit.Route{{Route: "GET /cart/{id}", Calls: 20, Begun: 20}}, c.Routes)
-	assert.Equal(t, 40, c.Calls)
-	assert.Equal(t, 20, c.Begun)
-	assert.Equal(t, []string{"cart-1"}, c.Pods)
-	assert.Equal(t, 2, c.OfPods)
-	assert.Greater(t, c.Confidence, 0.99)
-	require.Len(t, c.Examples, 2)
-	for _, e := range c.Examples {
-		found := false
-		for i := range parents {
-			found = found || e.Parent.Trace() == parents[i].Trace.String() && e.Orphan.Trace() == orphans[i].Trace.String()
-		}
-		assert.True(t, found, "%+v", e)
+}
+
+func TestAClockIsToldByItsPeriodAndNotByChance(t *testing.T) {
+	tests := map[string]struct {
+		every, apart float64 // ms: of the timer, and of the requests
+		sampling     float64
+		verdict      audit.Verdict
+		why          string
+	}{
+		"once a second":               {1000, 900, 1, audit.Begins, "they go by a clock, every 1s"},
+		"every 300 ms":                {300, 900, 1, audit.Begins, "they go by a clock, every 100ms"},
+		"every ten seconds":           {10_000, 3000, 1, audit.Begins, "they go by a clock, every 10s"},
+		"among requests all the time": {1000, 150, 1, audit.Unclear, "they go by a clock, every 1s; "},
+		"of nobody knows how many":    {1000, 150, 0, audit.Unclear, "they go by a clock, every 1s, and so may requests that are not recorded"},
 	}
-	b, err := json.Marshal(c.Examples[0])
-	require.NoError(t, err)
-	assert.Regexp(t, `^\{"parent":\{"trace":"[0-9a-f]{32}","span":"[0-9a-f]{16}"\},"orphan":\{"trace":"[0-9a-f]{32}","span":"[0-9a-f]{16}"\}\}$`, string(b))
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := record()
+			const length = 120_000
+			for at := 0.0; at < length; at += tt.apart * r.ExpFloat64() {
+				r.request(at, 20)
+			}
+			for at := 70.0; at < length; at += tt.every {
+				r.call(at+2*r.Float64(), 10)
+			}
+			c := verdict(t, report(&audit.Auditor{Sampling: tt.sampling}, r.spans), "cart.shop", "prices.shop")
+			assert.Equal(t, tt.verdict, c.Verdict)
+			assert.Regexp(t, "^"+tt.why, c.Why)
+		})
+	}
 }
 
 func TestCalleeOfANamedServiceIsLikely(t *testing.T) {
@@ -436,6 +473,13 @@ func TestProblems(t *testing.T) {
 				r.request(t, 20, func(s *audit.Span) { s.Parent = r.Uint64() })
 			}
 		}, []string{"missing-parent", "sampling-split"}},
+		{"one service whose calls lack their parents", func(r *recording) {
+			for _, t := range r.when(40) {
+				in := r.request(t, 20)
+				r.call(t+5, 10, below(in), from("good.shop"))
+				r.call(t+5, 10, below(in), func(s *audit.Span) { s.Parent = r.Uint64() })
+			}
+		}, []string{"missing-parent"}},
 		{"a span of no time", func(r *recording) {
 			r.call(5, 10, below(r.request(0, 20)))
 			r.call(5, 10)
