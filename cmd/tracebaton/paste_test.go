@@ -35,6 +35,20 @@ func pasted(more ...string) http.Header {
 	return h
 }
 
+func TestSeveralLinesThatGoPrintsAreRead(t *testing.T) {
+	for name, h := range map[string]http.Header{
+		"lists in several lines": {"Baggage": {"a=1;p=2,b=2", "c=3"}, "Tracestate": {"a=1", "b=2,c=3", "d=4"}},
+		"lists with blanks":      {"Baggage": {"a=1 ; p=2 , b=2"}, "Tracestate": {"a=one two, b=2"}},
+		"IDs":                    {"Traceparent": {pastedParent, pastedParent}, "X-Request-Id": {pastedID, pastedID}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := readPaste(fmt.Appendf(nil, "headers: %v", h))
+			require.Len(t, p.messages, 1)
+			assert.Equal(t, h, p.messages[0].header)
+		})
+	}
+}
+
 // The files are what the tools themselves wrote, where they were at hand.
 func TestWhatToolsWriteIsRead(t *testing.T) {
 	// Those that show only a part.
