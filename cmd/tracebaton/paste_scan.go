@@ -541,6 +541,10 @@ func (r *reading) unquoted() bool {
 		until = r.cutOther(r.cut(until))
 	}
 	value := strings.TrimSpace(r.text[r.at:until])
+	if object, ok := strings.CutSuffix(value, ","); ok && absent[object] { // of JavaScript
+		r.at = until
+		return true
+	}
 	if !enclosed {
 		value = strings.TrimSpace(strings.TrimRight(value, ",'\"`\\"))
 	}

@@ -354,6 +354,22 @@ func TestAccessLogsGiveTheRequestID(t *testing.T) {
 	}
 }
 
+func TestSpansOnAConsoleHaveNoHeaders(t *testing.T) {
+	const ids = `"TraceID":"` + pastedTrace + `","SpanID":"` + pastedSpan + `"`
+	const none = `"TraceID":"00000000000000000000000000000000","SpanID":"0000000000000000"`
+	p := readPaste([]byte(`{"Name":"x","SpanContext":{` + ids + `,"TraceFlags":"01","TraceState":""},"Parent":{` + none + `,"TraceFlags":"00","TraceState":""}}`))
+	require.Len(t, p.messages, 1, "Go's")
+	assert.Empty(t, p.messages[0].header)
+	require.Len(t, p.messages[0].spans, 1)
+	assert.Equal(t, pastedTrace, p.messages[0].spans[0].Trace)
+
+	p = readPaste([]byte("{\n  traceId: '" + pastedTrace + "',\n  parentId: undefined,\n  traceState: undefined,\n  name: 'GET',\n}"))
+	assert.Empty(t, p.messages, "JavaScript's")
+	p = readPaste([]byte("> traceparent: undefined\n"))
+	require.Len(t, p.messages, 1, "what a program has really sent")
+	assert.Equal(t, "undefined", p.messages[0].header.Get("traceparent"))
+}
+
 func TestSpansOfTracesAreRead(t *testing.T) {
 	tests := map[string]string{
 		"Jaeger":      `{"data":[{"traceID":"` + pastedTrace + `","spans":[{"traceID":"` + pastedTrace + `","spanID":"` + pastedSpan + `","references":[{"refType":"CHILD_OF","traceID":"` + pastedTrace + `","spanID":"05e3ac9a4f6e3b90"}]}]}]}`,
