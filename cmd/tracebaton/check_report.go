@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -170,14 +171,23 @@ func (r *checkReport) note(sum hop.Summary, probes []*probe) {
 		if p.Name != "every family" || len(p.judged) < 2 {
 			continue
 		}
-		worst := hop.Outcome{Calls: p.judged}.Worst()
+		carried, broken := "", []string(nil)
 		for _, c := range p.judged {
-			if c.Judgment.Worst() == hop.Note && p.judged[worst].Judgment.Worst() == hop.Broken {
-				add("other-call", fmt.Sprintf("another call carried the trace: %s", printable(c.Name)),
-					fmt.Sprintf("If %s is not made for the request, as a health check is not, it is right without.", printable(p.judged[worst].Name)))
-				break
+			switch c.Judgment.Worst() {
+			case hop.Note:
+				carried = cmp.Or(carried, printable(c.Name))
+			case hop.Broken:
+				broken = append(broken, printable(c.Name))
 			}
 		}
+		if carried == "" || len(broken) == 0 {
+			continue
+		}
+		why := fmt.Sprintf("If %s is not made for the request, as a health check is not, it is right without.", broken[0])
+		if len(broken) > 1 {
+			why = "If those without are not made for the request, as health checks are not, they are right."
+		}
+		add("other-call", "another call carried the trace: "+carried, why)
 	}
 }
 

@@ -609,6 +609,20 @@ func TestACallWithoutATraceBesideOneWithItIsNamed(t *testing.T) {
 	assert.Contains(t, stdout, `"call": "GET /healthz, call 1 of 2"`)
 }
 
+func TestAllCallsWithoutATraceAreNamed(t *testing.T) {
+	args := configured(t, func(upstream string) http.Handler {
+		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			get(upstream+"/details", func(_, _ http.Header) {}, nil)
+			get(upstream+"/reviews", istio, r.Header)
+			get(upstream+"/ratings", func(_, _ http.Header) {}, nil)
+		})
+	})
+	stdout, _, status := tracebaton(t, "", args...)
+	assert.Equal(t, statusBroken, status, stdout)
+	assert.Contains(t, flat(stdout), "none of the headers arrived (with every family, in GET /details and GET /ratings, calls 1 and 3 of 3).")
+	assert.Contains(t, flat(stdout), "Note: another call carried the trace: GET /reviews. If those without are not made for the request, as health checks are not, they are right.")
+}
+
 func TestTheServiceIsToldTheURLThatItCanReach(t *testing.T) {
 	told := make(chan string, 1)
 	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { told <- r.URL.Query().Get("url") }))
