@@ -61,3 +61,15 @@ func TestEmptyHeadersAreToldOfTheRequestsThatTheyShowIn(t *testing.T) {
 	assert.Equal(t, []string{"x-b3-sampled did so in other requests"}, got[0].Also)
 	assert.Equal(t, []string{"b3", "x-b3-sampled", "traceparent"}, got[0].Headers)
 }
+
+func TestANoteHidesNoFaultOfItsKind(t *testing.T) {
+	note := outcome("a request ID that is no UUID", "x-request-id: order-7", "accept: */*")
+	fault := outcome("every family", id, "accept: */*")
+	for _, outcomes := range [][]hop.Outcome{{note, fault}, {fault, note}} {
+		got := hop.Summarize(istio, outcomes)
+		require.Len(t, got.Findings, 1)
+		assert.Equal(t, hop.RequestIDLost, got.Findings[0].Kind)
+		assert.Equal(t, hop.Lost, got.Severity)
+		assert.Equal(t, "drops x-request-id", got.Headline)
+	}
+}
