@@ -79,6 +79,7 @@ func TestExplainSaysWhatHeadersMean(t *testing.T) {
 		"a curl":                                    {[]string{"curl", "http://localhost:8080/", "-H", "b3: 0", "-Hx-b3-sampled: 0"}, 0},
 		"a bare value":                              {[]string{traceID + "-" + spanID + "-1"}, 0},
 		"upper case and a digit":                    {[]string{"x-b3-traceid: " + strings.ToUpper(traceID), "x-b3-spanid: " + spanID[1:]}, 1},
+		"zeros for a trace":                         {[]string{"x-b3-traceid: " + strings.Repeat("0", 32), "x-b3-spanid: " + spanID}, 1},
 		"an empty decision":                         {[]string{"x-b3-sampled: "}, 1},
 	}
 	for name, test := range tests {
