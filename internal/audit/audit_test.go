@@ -223,6 +223,20 @@ func TestVerdicts(t *testing.T) {
 				r.call(t+5, 10, func(s *audit.Span) { s.Parent = r.Uint64() })
 			}
 		}, audit.Drops, audit.KindMadeUp},
+		{"nor are they where the trace comes to the service itself", func(r *recording) {
+			for _, t := range r.when(40) {
+				r.request(t, 20)
+				out := r.call(t+5, 10, func(s *audit.Span) { s.Parent = r.Uint64() })
+				r.request(t+8, 2, below(out))
+			}
+		}, audit.Relays, ""},
+		{"nor where another service has a span before", func(r *recording) {
+			for _, t := range r.when(40) {
+				r.request(t, 20)
+				out := r.call(t+5, 10, func(s *audit.Span) { s.Parent = r.Uint64() })
+				r.span(audit.Span{Service: "front.shop", Kind: audit.Server, Trace: out.Trace}, t-1, 30)
+			}
+		}, audit.Relays, ""},
 		{"a span ID that both sides share is no parent that is missing", func(r *recording) {
 			for _, t := range r.when(40) {
 				front := r.span(audit.Span{Service: "front.shop", Kind: audit.Client, Callee: "cart.shop"}, t-1, 30)
@@ -236,6 +250,24 @@ func TestVerdicts(t *testing.T) {
 			r.request(0, 90_000)
 			for _, t := range r.when(20) {
 				r.call(t, 10)
+			}
+		}, audit.Unclear, ""},
+		{"so no calls of a service with such requests are its own", func(r *recording) {
+			r.request(0, 90_000)
+			for _, t := range r.when(200) {
+				r.request(t, 20)
+				r.call(200*1000*r.Float64(), 10)
+			}
+		}, audit.Unclear, ""},
+		{"calls that follow the load, and no request, are not dropped", func(r *recording) {
+			for burst := range 6 {
+				from := 30_000 * float64(burst)
+				for range 100 {
+					r.request(from+5000*r.Float64(), 20)
+				}
+				for range 10 {
+					r.call(from+5000*r.Float64(), 10)
+				}
 			}
 		}, audit.Unclear, ""},
 		{"a request to another pod tells nothing", func(r *recording) {
@@ -290,6 +322,50 @@ func TestWhatIsNotRecordedClearsNobody(t *testing.T) {
 	}
 	c = verdict(t, report(&audit.Auditor{}, r.spans), "cart.shop", "prices.shop")
 	assert.Equal(t, audit.Begins, c.Verdict)
+}
+
+func TestWhyNothingCanBeToldIsSaid(t *testing.T) {
+	few := func(r *recording) {
+		for _, t := range r.when(3) {
+			r.request(t, 20)
+			r.call(t+400*r.Float64(), 10)
+		}
+	}
+	tests := map[string]struct {
+		record   func(*recording)
+		sampling float64
+		why      string
+	}{
+		"too few calls":           {few, 1, "3 calls; 20 would do"},
+		"too few of those stored": {few, 0.1, "3 calls; 80 would do"},
+		"pods that are always busy": {func(r *recording) {
+			for i := range 40 {
+				r.request(500*float64(i), 5000)
+			}
+			for _, t := range r.when(30) {
+				r.call(t, 10)
+			}
+		}, 1, "its pods are busy all the time, so that every call coincides with a request"},
+		"streams": {func(r *recording) {
+			r.request(0, 90_000)
+			few(r)
+		}, 1, "it serves requests that last for more than a minute, and they may cause calls at any time"},
+		"requests of other pods": {func(r *recording) {
+			for _, t := range r.when(30) {
+				r.request(t, 20, on("cart-2"))
+				r.call(t, 10)
+			}
+		}, 1, "no request is stored of the pods that made them"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := record()
+			tt.record(r)
+			c := verdict(t, report(&audit.Auditor{Sampling: tt.sampling}, r.spans), "cart.shop", "prices.shop")
+			assert.Equal(t, audit.Unclear, c.Verdict)
+			assert.Equal(t, tt.why, c.Why)
+		})
+	}
 }
 
 func TestReportNamesRoutesExamplesPodsAndMoments(t *testing.T) {

@@ -295,10 +295,13 @@ func (a *Auditor) excuse(c *Callee, s *service, p *pair, stored float64) {
 	if a.Sampling > 0 {
 		need = max(enough, int(math.Ceil(enoughMatches/max(stored, least))))
 	}
+	// Long requests that overlap make a pod busy, too, though not on the scales
+	// of what begins soon after one.
 	busy := t[within].events > 0
 	for scale := range t {
 		busy = busy && t.expected(scale) > 0.5*float64(t[scale].events)
 	}
+	busy = busy || t.expected(within) > 0.9*float64(t[within].events)
 	c.Verdict = Unclear
 	switch {
 	case s.long > 0:
