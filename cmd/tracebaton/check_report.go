@@ -337,8 +337,11 @@ func (r *checkReport) names() (names []string) {
 
 // writeTable shows what became of the headers in one call.
 func (r *checkReport) writeTable(b *bytes.Buffer, e env, p checkProbe, n int) {
-	text := fmt.Sprintf("With %s, the service answered %s in %s and called its upstream %s", p.Name,
-		strings.TrimSpace(fmt.Sprintf("%d %s", p.Status, http.StatusText(p.Status))), p.took.Round(time.Millisecond), times(len(p.Calls)))
+	answer := "did not answer"
+	if p.Status != 0 {
+		answer = fmt.Sprintf("answered %s in %s", strings.TrimSpace(fmt.Sprintf("%d %s", p.Status, http.StatusText(p.Status))), p.took.Round(time.Millisecond))
+	}
+	text := fmt.Sprintf("With %s, the service %s and called its upstream %s", p.Name, answer, times(len(p.Calls)))
 	if len(p.Calls) == 1 {
 		text += fmt.Sprintf(", %s:", shorten(printable(p.Calls[n].Name), 60))
 	} else {

@@ -482,6 +482,52 @@ func TestAServiceThatKeepsAnswersIsNotSaidToBeOutOfReach(t *testing.T) {
 	assert.Contains(t, flat(stdout), "Could not tell: with a trace that is not sampled: the service answered 200 OK and did not call its upstream; it did for the request before: if it caches answers, turn that off while it is checked")
 }
 
+func TestWhatAServiceCalledBeforeTimeWasUpIsTold(t *testing.T) {
+	for name, test := range map[string]struct {
+		write  func(out, in http.Header)
+		status int
+		says   []string
+	}{
+		"what is whole so far": {istio, statusUnknown, []string{
+			"Could not tell: the service called its upstream, and did not answer within 300ms (-timeout gives it longer). So far, it relays x-request-id, B3 and W3C.",
+			"With every family, the service did not answer and called its upstream once, GET /:",
+		}},
+		"what is broken": {func(_, _ http.Header) {}, statusBroken, []string{
+			"Broken: drops x-request-id, B3 and W3C.",
+			"Could not tell more: the service called its upstream, and did not answer within 300ms",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				call(w, r, http.DefaultClient, test.write)
+				<-r.Context().Done()
+			}))
+			t.Cleanup(s.Close)
+			stdout, _, status := tracebaton(t, "", "check", "-timeout", "300ms", s.URL+"?url={upstream}")
+			assert.Equal(t, test.status, status)
+			for _, says := range test.says {
+				assert.Contains(t, flat(stdout), says)
+			}
+		})
+	}
+}
+
+func TestAServiceThatFailsIsNotSaidToKeepAnswers(t *testing.T) {
+	var asked atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) > 1 {
+			http.Error(w, "overloaded", http.StatusServiceUnavailable)
+			return
+		}
+		call(w, r, http.DefaultClient, istio)
+	}))
+	defer s.Close()
+	stdout, _, status := tracebaton(t, "", "check", s.URL+"?url={upstream}")
+	assert.Equal(t, statusUnknown, status)
+	assert.Contains(t, flat(stdout), "the service answered 503 Service Unavailable (overloaded) and did not call its upstream; it did for the request before. So far, it relays")
+}
+
 func TestMachinesGetAListOfProbesInAnyCase(t *testing.T) {
 	stdout, _, status := tracebaton(t, "", "check", "-json", "-upstream-addr", "256.0.0.1:1", "http://127.0.0.1:1/{upstream}")
 	assert.Equal(t, statusUnknown, status)
