@@ -175,6 +175,42 @@ func TestAuditWritesAnnotations(t *testing.T) {
 	assert.Equal(t, "::error title=flaskapp loses the trace::90 of 248 calls to httpbin on GET /fetch begin a new trace: they lie inside a request: 70 of 90, where chance would give 1.2\n", stdout)
 }
 
+func TestAuditSaysWhatToDoAboutEachKindOfLoss(t *testing.T) {
+	tests := map[string]struct {
+		kind, route string
+		want, never string
+	}{
+		"a GET":           {audit.KindDrops, "GET /cart", "tracebaton check 'http://cart.shop/cart' sees it happen, with check in the place of prices.shop;", "-X"},
+		"a POST":          {audit.KindDrops, "POST /order", "tracebaton check -X POST 'http://cart.shop/order' sees it happen", "'http://cart.shop/'"},
+		"a job":           {audit.KindDrops, "nightly report", "tracebaton check sees it happen", "http:"},
+		"no route":        {audit.KindRequestID, "", "tracebaton check sees it happen", "http:"},
+		"made-up parents": {audit.KindMadeUp, "GET /cart", "cart.shop to prices.shop: 20 of 30 calls name a parent that nobody stores", "begin a new"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			c := audit.Callee{Service: "prices.shop", Verdict: audit.Drops, Kind: tt.kind, Calls: 30, Begun: 20, Why: "they do"}
+			if tt.route != "" {
+				c.Routes = []audit.Route{{Route: tt.route, Calls: 20, Begun: 20}}
+			}
+			r := &audit.Report{
+				Services: []audit.Service{{Service: "cart.shop", Verdict: audit.Drops, Callees: []audit.Callee{c}}},
+				Problems: []audit.Problem{{Kind: "missing-parent", Text: "does it export them?", Count: 1}, {Kind: "clock", Text: "a clock is wrong", Count: 1}},
+			}
+			var b bytes.Buffer
+			(&auditor{}).writeText(&b, r)
+			_, below, _ := strings.Cut(b.String(), "\n\n")
+			assert.Contains(t, flat(below), tt.want)
+			assert.NotContains(t, below, tt.never)
+			assert.Contains(t, below, "Note: does it export them?\n")
+			assert.Contains(t, below, "Note: a clock is wrong.\n")
+
+			b.Reset()
+			writeAnnotations(&b, r)
+			assert.Equal(t, tt.kind == audit.KindMadeUp, strings.Contains(b.String(), "name a parent that nobody stores: they do"), b.String())
+		})
+	}
+}
+
 func TestAuditTableFits(t *testing.T) {
 	t.Parallel()
 	var in bytes.Buffer

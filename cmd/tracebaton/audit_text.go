@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -57,7 +58,11 @@ func (a *auditor) writeText(b *bytes.Buffer, r *audit.Report) {
 		if p.Service != "" {
 			who = printable(p.Service) + ": "
 		}
-		fmt.Fprintf(b, "%s\n\n", wrap("Note: "+who+printable(p.Text)+".", ""))
+		end := "."
+		if strings.HasSuffix(p.Text, "?") {
+			end = ""
+		}
+		fmt.Fprintf(b, "%s\n\n", wrap("Note: "+who+printable(p.Text)+end, ""))
 	}
 	n := len(r.Dropping())
 	verdict, s := fmt.Sprintf("%s of %s.", several(n, "service loses", "services lose")+" the trace", strconv.Itoa(len(r.Services))), red
@@ -146,6 +151,14 @@ func lost(c *audit.Callee, begun, calls int) string {
 	return "drops the trace: " + of + " begin a new one"
 }
 
+// doing says what those of the calls do that lose the trace.
+func doing(c *audit.Callee) string {
+	if c.Kind == audit.KindMadeUp {
+		return "name a parent that nobody stores"
+	}
+	return "begin a new trace"
+}
+
 // The width of a table, and the least of its last column.
 const (
 	tableWidth   = 80
@@ -210,7 +223,7 @@ func (a *auditor) writeTable(b *bytes.Buffer, rows []auditRow) {
 // writeDetails says how it is known that a pair loses the trace, and what to
 // do about it.
 func (a *auditor) writeDetails(b *bytes.Buffer, r *audit.Report, s *audit.Service, c *audit.Callee) {
-	title := fmt.Sprintf("%s to %s: %s", printable(s.Service), printable(c.Service), thousands(c.Begun)+" of "+thousands(c.Calls)+" calls begin a new trace")
+	title := fmt.Sprintf("%s to %s: %s of %s calls %s", printable(s.Service), printable(c.Service), thousands(c.Begun), thousands(c.Calls), doing(c))
 	b.WriteString(a.paint(bold, wrap(title, "")) + "\n")
 	part := func(name, text string) {
 		fmt.Fprintf(b, "  %s %s\n", a.paint(faint, fmt.Sprintf("%-6s", name+":")), strings.TrimSpace(wrap(text, "         ")))
@@ -273,14 +286,17 @@ func (a *auditor) advice(s *audit.Service, c *audit.Callee) string {
 	case audit.KindAfterAnswer:
 		return "keep the headers for work that outlives the request: relayvet finds the line in Go."
 	}
-	path := "/"
+	// A route that is none of HTTP, such as a job's name, has no URL to check.
+	check := "tracebaton check"
 	if len(c.Routes) > 0 {
-		if _, p, ok := strings.Cut(c.Routes[0].Route, " "); ok && strings.HasPrefix(p, "/") {
-			path = p
+		if method, path, _ := strings.Cut(c.Routes[0].Route, " "); strings.HasPrefix(path, "/") {
+			if method != http.MethodGet {
+				check += " -X " + printable(method)
+			}
+			check += fmt.Sprintf(" 'http://%s%s'", printable(s.Service), printable(path))
 		}
 	}
-	return fmt.Sprintf("tracebaton check 'http://%s%s' sees it happen, with check in the place of %s; relayvet finds the line in Go.",
-		printable(s.Service), printable(path), printable(c.Service))
+	return fmt.Sprintf("%s sees it happen, with check in the place of %s; relayvet finds the line in Go.", check, printable(c.Service))
 }
 
 // writeAnnotations writes errors for what is proven, and warnings for what is
@@ -307,7 +323,7 @@ func writeAnnotations(b *bytes.Buffer, r *audit.Report) {
 			if len(routes) > 0 {
 				where = " on " + strings.Join(routes, ", ")
 			}
-			text := fmt.Sprintf("%d of %d calls to %s%s begin a new trace: %s", c.Begun, c.Calls, c.Service, where, c.Why)
+			text := fmt.Sprintf("%d of %d calls to %s%s %s: %s", c.Begun, c.Calls, c.Service, where, doing(&c), c.Why)
 			fmt.Fprintf(b, "::%s title=%s::%s\n", level, annotation(s.Service+" loses the trace", true), annotation(text, false))
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -170,14 +171,23 @@ func (r *checkReport) note(sum hop.Summary, probes []*probe) {
 		if p.Name != "every family" || len(p.judged) < 2 {
 			continue
 		}
-		worst := hop.Outcome{Calls: p.judged}.Worst()
+		carried, broken := "", []string(nil)
 		for _, c := range p.judged {
-			if c.Judgment.Worst() == hop.Note && p.judged[worst].Judgment.Worst() == hop.Broken {
-				add("other-call", fmt.Sprintf("another call carried the trace: %s", printable(c.Name)),
-					fmt.Sprintf("If %s is not made for the request, as a health check is not, it is right without.", printable(p.judged[worst].Name)))
-				break
+			switch c.Judgment.Worst() {
+			case hop.Note:
+				carried = cmp.Or(carried, printable(c.Name))
+			case hop.Broken:
+				broken = append(broken, printable(c.Name))
 			}
 		}
+		if carried == "" || len(broken) == 0 {
+			continue
+		}
+		why := fmt.Sprintf("If %s is not made for the request, as a health check is not, it is right without.", broken[0])
+		if len(broken) > 1 {
+			why = "If those without are not made for the request, as health checks are not, they are right."
+		}
+		add("other-call", "another call carried the trace: "+carried, why)
 	}
 }
 
@@ -327,8 +337,11 @@ func (r *checkReport) names() (names []string) {
 
 // writeTable shows what became of the headers in one call.
 func (r *checkReport) writeTable(b *bytes.Buffer, e env, p checkProbe, n int) {
-	text := fmt.Sprintf("With %s, the service answered %s in %s and called its upstream %s", p.Name,
-		strings.TrimSpace(fmt.Sprintf("%d %s", p.Status, http.StatusText(p.Status))), p.took.Round(time.Millisecond), times(len(p.Calls)))
+	answer := "did not answer"
+	if p.Status != 0 {
+		answer = fmt.Sprintf("answered %s in %s", strings.TrimSpace(fmt.Sprintf("%d %s", p.Status, http.StatusText(p.Status))), p.took.Round(time.Millisecond))
+	}
+	text := fmt.Sprintf("With %s, the service %s and called its upstream %s", p.Name, answer, times(len(p.Calls)))
 	if len(p.Calls) == 1 {
 		text += fmt.Sprintf(", %s:", shorten(printable(p.Calls[n].Name), 60))
 	} else {

@@ -279,6 +279,9 @@ func (b *bench) send(ctx context.Context, p *probe) error {
 	start := time.Now()
 	res, err := b.client.Do(r)
 	if err != nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.judge(p) // what it did call
 		return b.noAnswer(p, err)
 	}
 	body, _ := io.ReadAll(io.LimitReader(res.Body, 4<<10))
@@ -303,11 +306,16 @@ func (b *bench) send(ctx context.Context, p *probe) error {
 	case len(p.calls) < b.flags.expectCalls:
 		p.failed = fmt.Sprintf("the service called its upstream %s with %s, and -expect-calls says %d", times(len(p.calls)), p.Name, b.flags.expectCalls)
 	}
+	b.judge(p)
+	return nil
+}
+
+// judge judges the calls that a probe has led to so far.
+func (b *bench) judge(p *probe) {
 	want := hop.Expect{Families: b.flags.families, Sidecars: true, Foreign: b.foreign(p)}
 	for _, c := range p.calls {
 		p.judged = append(p.judged, hop.Call{Name: c.name, Header: c.header, Judgment: hop.Judge(p.Sent, c.header, want)})
 	}
-	return nil
 }
 
 // mendAnswer says how to answer the service with what it needs.
@@ -403,7 +411,11 @@ func (b *bench) notCalled(p *probe, res *http.Response, body string) error {
 	case b.astray != "":
 		return fmt.Errorf("the service answered %s and did not call its upstream, but %s was called in place of %s: if that was the service, it must call the URL that it was told, path included", answer, printable(b.astray), p.token())
 	default:
-		return fmt.Errorf("the service answered %s and did not call its upstream; %s", answer, b.reach(res.Header))
+		reach := b.reach(res.Header)
+		if res.StatusCode >= 500 && len(b.probes) > 1 {
+			reach = "it did for the request before" // and no cache keeps such answers
+		}
+		return fmt.Errorf("the service answered %s and did not call its upstream; %s", answer, reach)
 	}
 }
 

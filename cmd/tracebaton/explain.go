@@ -444,12 +444,19 @@ func (x *explanation) same(ids []wire.Context) {
 	}
 	told := slices.ContainsFunc(ids, isTold)
 	for _, p := range ids[1:] {
-		// Some tracers leave the upper 64 bits out.
 		a, b := first.Trace, p.Trace
 		if first.Digits <= 16 || p.Digits <= 16 {
 			a, b = a[16:], b[16:]
 		}
 		switch {
+		case a == b && first.Trace != p.Trace && first.Format != wire.Datadog && p.Format != wire.Datadog:
+			// Datadog's header has no place for the upper 64 bits.
+			agree = false
+			half, all := first, p
+			if first.Digits > 16 {
+				half, all = p, first
+			}
+			x.disagree(fmt.Sprintf("%s has the lower 64 bits of the trace ID that %s has: a reader that compares all 128 takes them for two traces.", upper(string(half.Format)), all.Format))
 		case a != b:
 			agree = false
 			x.disagree(fmt.Sprintf("%s and %s name different traces: one of them is left over from another request, or two tracers each have their own.", upper(string(first.Format)), p.Format))

@@ -135,6 +135,10 @@ func (x *explanation) envoyReadsB3Multi(h http.Header, p wire.Context) {
 		x.item("Envoy", "starts a trace of its own: trace ID and span ID count together only")
 	case upperCaseOnly(trace + span):
 		x.item("Envoy", "reads upper case, and writes the IDs on in lower case")
+	case strings.Trim(trace, "0") == "" && (len(trace) == 16 || len(trace) == 32) && len(span) == 16 && strings.Trim(span, "0123456789abcdef") == "":
+		x.item("Envoy", "takes zeros for an ID like any: all requests with them share one trace")
+	case isID(trace, 16, 32) && isID(span, 16) && isID(h.Get("x-b3-parentspanid"), 0, 16):
+		// What is wrong is the decision alone.
 	case trace != "" || span != "":
 		x.item("Envoy", "makes no span at this hop if it cannot read the IDs, and passes all on as it came")
 	}

@@ -79,6 +79,12 @@ func TestExplainSaysWhatHeadersMean(t *testing.T) {
 		"a curl":                                    {[]string{"curl", "http://localhost:8080/", "-H", "b3: 0", "-Hx-b3-sampled: 0"}, 0},
 		"a bare value":                              {[]string{traceID + "-" + spanID + "-1"}, 0},
 		"upper case and a digit":                    {[]string{"x-b3-traceid: " + strings.ToUpper(traceID), "x-b3-spanid: " + spanID[1:]}, 1},
+		"upper case in W3C":                         {[]string{"traceparent: 00-" + strings.ToUpper(traceID) + "-" + spanID + "-01"}, 1},
+		"upper case in b3":                          {[]string{"b3: " + strings.ToUpper(traceID) + "-" + spanID + "-1"}, 1},
+		"two decisions in one format":               {[]string{"x-b3-traceid: " + traceID, "x-b3-spanid: " + spanID, "x-b3-sampled: 0", "x-b3-sampled: 1"}, 1},
+		"debug by flags, and a yes":                 {[]string{"x-b3-traceid: " + traceID, "x-b3-spanid: " + spanID, "x-b3-flags: 1", "x-b3-sampled: 1"}, 0},
+		"64 bits beside 128":                        {[]string{"x-b3-traceid: " + traceID[16:], "x-b3-spanid: " + spanID, "traceparent: 00-" + traceID + "-" + spanID + "-01"}, 1},
+		"zeros for a trace":                         {[]string{"x-b3-traceid: " + strings.Repeat("0", 32), "x-b3-spanid: " + spanID}, 1},
 		"an empty decision":                         {[]string{"x-b3-sampled: "}, 1},
 	}
 	for name, test := range tests {

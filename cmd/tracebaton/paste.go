@@ -230,7 +230,13 @@ func (p *paste) settle() {
 	var kept []*message
 	for _, m := range p.messages {
 		if m.trace != "" && m.span != "" {
-			m.spans = append(m.spans, spanOf("the log's span", m.trace, m.span, ""))
+			// OpenTelemetry's exporter for the console writes zeros for no parent.
+			if strings.Trim(m.trace, "0") != "" {
+				m.spans = append(m.spans, spanOf("the log's span", m.trace, m.span, ""))
+			}
+			if len(m.header["Traceparent"]) == 0 {
+				m.header.Del("tracestate") // a span's field, and no header
+			}
 		}
 		for _, id := range m.guesses {
 			if id != "" && len(m.header["X-Request-Id"]) == 0 {

@@ -541,6 +541,10 @@ func (r *reading) unquoted() bool {
 		until = r.cutOther(r.cut(until))
 	}
 	value := strings.TrimSpace(r.text[r.at:until])
+	if object, ok := strings.CutSuffix(value, ","); ok && absent[object] { // of JavaScript
+		r.at = until
+		return true
+	}
 	if !enclosed {
 		value = strings.TrimSpace(strings.TrimRight(value, ",'\"`\\"))
 	}
@@ -556,11 +560,18 @@ func (r *reading) unquoted() bool {
 		return false
 	case r.open == '[' && !list && value != "":
 		r.values = strings.Fields(value)
+	case r.open == '[':
+		r.values = strings.Split(goLines.ReplaceAllString(value, "$1\n$2"), "\n")
 	default:
 		r.values = []string{value}
 	}
 	return true
 }
+
+// goLines is where the next line of a list begins in what Go prints of several:
+// [a=1,b=2 c=3]. A blank within a member has no key behind it, and one between
+// members a comma before it.
+var goLines = regexp.MustCompile(`([^\s,;=])[ \t]+([^\s,;=]+=)`)
 
 // otherHeader is where a header that is none of traces begins in a line.
 var otherHeader = regexp.MustCompile(`[,;]\s*:?[A-Za-z][A-Za-z0-9-]*: `)

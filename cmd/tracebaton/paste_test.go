@@ -35,6 +35,20 @@ func pasted(more ...string) http.Header {
 	return h
 }
 
+func TestSeveralLinesThatGoPrintsAreRead(t *testing.T) {
+	for name, h := range map[string]http.Header{
+		"lists in several lines": {"Baggage": {"a=1;p=2,b=2", "c=3"}, "Tracestate": {"a=1", "b=2,c=3", "d=4"}},
+		"lists with blanks":      {"Baggage": {"a=1 ; p=2 , b=2"}, "Tracestate": {"a=one two, b=2"}},
+		"IDs":                    {"Traceparent": {pastedParent, pastedParent}, "X-Request-Id": {pastedID, pastedID}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := readPaste(fmt.Appendf(nil, "headers: %v", h))
+			require.Len(t, p.messages, 1)
+			assert.Equal(t, h, p.messages[0].header)
+		})
+	}
+}
+
 // The files are what the tools themselves wrote, where they were at hand.
 func TestWhatToolsWriteIsRead(t *testing.T) {
 	// Those that show only a part.
@@ -338,6 +352,22 @@ func TestAccessLogsGiveTheRequestID(t *testing.T) {
 	for _, other := range []string{`{"request_id":"42"}`, `requestid: none`, `START RequestId: ` + pastedID + ` Version: 1`} {
 		assert.Empty(t, readPaste([]byte(other)).messages, other)
 	}
+}
+
+func TestSpansOnAConsoleHaveNoHeaders(t *testing.T) {
+	const ids = `"TraceID":"` + pastedTrace + `","SpanID":"` + pastedSpan + `"`
+	const none = `"TraceID":"00000000000000000000000000000000","SpanID":"0000000000000000"`
+	p := readPaste([]byte(`{"Name":"x","SpanContext":{` + ids + `,"TraceFlags":"01","TraceState":""},"Parent":{` + none + `,"TraceFlags":"00","TraceState":""}}`))
+	require.Len(t, p.messages, 1, "Go's")
+	assert.Empty(t, p.messages[0].header)
+	require.Len(t, p.messages[0].spans, 1)
+	assert.Equal(t, pastedTrace, p.messages[0].spans[0].Trace)
+
+	p = readPaste([]byte("{\n  traceId: '" + pastedTrace + "',\n  parentId: undefined,\n  traceState: undefined,\n  name: 'GET',\n}"))
+	assert.Empty(t, p.messages, "JavaScript's")
+	p = readPaste([]byte("> traceparent: undefined\n"))
+	require.Len(t, p.messages, 1, "what a program has really sent")
+	assert.Equal(t, "undefined", p.messages[0].header.Get("traceparent"))
 }
 
 func TestSpansOfTracesAreRead(t *testing.T) {

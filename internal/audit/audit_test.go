@@ -223,6 +223,20 @@ func TestVerdicts(t *testing.T) {
 				r.call(t+5, 10, func(s *audit.Span) { s.Parent = r.Uint64() })
 			}
 		}, audit.Drops, audit.KindMadeUp},
+		{"nor are they where the trace comes to the service itself", func(r *recording) {
+			for _, t := range r.when(40) {
+				r.request(t, 20)
+				out := r.call(t+5, 10, func(s *audit.Span) { s.Parent = r.Uint64() })
+				r.request(t+8, 2, below(out))
+			}
+		}, audit.Relays, ""},
+		{"nor where another service has a span before", func(r *recording) {
+			for _, t := range r.when(40) {
+				r.request(t, 20)
+				out := r.call(t+5, 10, func(s *audit.Span) { s.Parent = r.Uint64() })
+				r.span(audit.Span{Service: "front.shop", Kind: audit.Server, Trace: out.Trace}, t-1, 30)
+			}
+		}, audit.Relays, ""},
 		{"a span ID that both sides share is no parent that is missing", func(r *recording) {
 			for _, t := range r.when(40) {
 				front := r.span(audit.Span{Service: "front.shop", Kind: audit.Client, Callee: "cart.shop"}, t-1, 30)
@@ -236,6 +250,24 @@ func TestVerdicts(t *testing.T) {
 			r.request(0, 90_000)
 			for _, t := range r.when(20) {
 				r.call(t, 10)
+			}
+		}, audit.Unclear, ""},
+		{"so no calls of a service with such requests are its own", func(r *recording) {
+			r.request(0, 90_000)
+			for _, t := range r.when(200) {
+				r.request(t, 20)
+				r.call(200*1000*r.Float64(), 10)
+			}
+		}, audit.Unclear, ""},
+		{"calls that follow the load, and no request, are not dropped", func(r *recording) {
+			for burst := range 6 {
+				from := 30_000 * float64(burst)
+				for range 100 {
+					r.request(from+5000*r.Float64(), 20)
+				}
+				for range 10 {
+					r.call(from+5000*r.Float64(), 10)
+				}
 			}
 		}, audit.Unclear, ""},
 		{"a request to another pod tells nothing", func(r *recording) {
@@ -292,40 +324,121 @@ func TestWhatIsNotRecordedClearsNobody(t *testing.T) {
 	assert.Equal(t, audit.Begins, c.Verdict)
 }
 
-func TestReportNamesRoutesExamplesAndPods(t *testing.T) {
-	r := record()
-	var parents, orphans []audit.Span
-	for i, t := range r.when(60) {
-		switch i % 3 {
-		case 0:
-			parents = append(parents, r.request(t, 20, at("GET /cart/1234?x=1")))
-			orphans = append(orphans, r.call(t+5, 10))
-		case 1:
-			r.call(t+5, 10, below(r.request(t, 20, at("GET /good"))))
-		case 2:
-			r.request(t, 20, at("GET /quiet"), on("cart-2"))
+func TestWhyNothingCanBeToldIsSaid(t *testing.T) {
+	few := func(r *recording) {
+		for _, t := range r.when(3) {
+			r.request(t, 20)
+			r.call(t+400*r.Float64(), 10)
 		}
 	}
-	rep := report(&audit.Auditor{}, r.spans)
-	require.Len(t, rep.Dropping(), 1)
-	c := verdict(t, rep, "cart.shop", "prices.shop")
-	assert.Equal(t, []audit.Route{{Route: "GET /cart/{id}", Calls: 20, Begun: 20}}, c.Routes)
-	assert.Equal(t, 40, c.Calls)
-	assert.Equal(t, 20, c.Begun)
-	assert.Equal(t, []string{"cart-1"}, c.Pods)
-	assert.Equal(t, 2, c.OfPods)
-	assert.Greater(t, c.Confidence, 0.99)
-	require.Len(t, c.Examples, 2)
-	for _, e := range c.Examples {
-		found := false
-		for i := range parents {
-			found = found || e.Parent.Trace() == parents[i].Trace.String() && e.Orphan.Trace() == orphans[i].Trace.String()
-		}
-		assert.True(t, found, "%+v", e)
+	tests := map[string]struct {
+		record   func(*recording)
+		sampling float64
+		why      string
+	}{
+		"too few calls":           {few, 1, "3 calls; 20 would do"},
+		"too few of those stored": {few, 0.1, "3 calls; 80 would do"},
+		"pods that are always busy": {func(r *recording) {
+			for i := range 40 {
+				r.request(500*float64(i), 5000)
+			}
+			for _, t := range r.when(30) {
+				r.call(t, 10)
+			}
+		}, 1, "its pods are busy all the time, so that every call coincides with a request"},
+		"streams": {func(r *recording) {
+			r.request(0, 90_000)
+			few(r)
+		}, 1, "it serves requests that last for more than a minute, and they may cause calls at any time"},
+		"requests of other pods": {func(r *recording) {
+			for _, t := range r.when(30) {
+				r.request(t, 20, on("cart-2"))
+				r.call(t, 10)
+			}
+		}, 1, "no request is stored of the pods that made them"},
 	}
-	b, err := json.Marshal(c.Examples[0])
-	require.NoError(t, err)
-	assert.Regexp(t, `^\{"parent":\{"trace":"[0-9a-f]{32}","span":"[0-9a-f]{16}"\},"orphan":\{"trace":"[0-9a-f]{32}","span":"[0-9a-f]{16}"\}\}$`, string(b))
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := record()
+			tt.record(r)
+			c := verdict(t, report(&audit.Auditor{Sampling: tt.sampling}, r.spans), "cart.shop", "prices.shop")
+			assert.Equal(t, audit.Unclear, c.Verdict)
+			assert.Equal(t, tt.why, c.Why)
+		})
+	}
+}
+
+func TestReportNamesRoutesExamplesPodsAndMoments(t *testing.T) {
+	nobody := func(s *audit.Span) { s.Parent = s.ID + 1<<40 }
+	for name, begin := range map[string]func(*audit.Span){"of orphans": func(*audit.Span) {}, "of made-up parents": nobody} {
+		t.Run(name, func(t *testing.T) {
+			r := record()
+			var parents, orphans []audit.Span
+			for i, t := range r.when(60) {
+				switch i % 3 {
+				case 0:
+					parents = append(parents, r.request(t, 20, at("GET /cart/1234?x=1")))
+					orphans = append(orphans, r.call(t+5, 10, begin))
+				case 1:
+					r.call(t+5, 10, below(r.request(t, 20, at("GET /good"))))
+				case 2:
+					r.request(t, 20, at("GET /quiet"), on("cart-2"))
+				}
+			}
+			rep := report(&audit.Auditor{}, r.spans)
+			require.Len(t, rep.Dropping(), 1)
+			c := verdict(t, rep, "cart.shop", "prices.shop")
+			assert.Equal(t, []audit.Route{{Route: "GET /cart/{id}", Calls: 20, Begun: 20}}, c.Routes)
+			assert.Equal(t, 40, c.Calls)
+			assert.Equal(t, 20, c.Begun)
+			assert.Equal(t, []string{"cart-1"}, c.Pods)
+			assert.Equal(t, 2, c.OfPods)
+			assert.Equal(t, orphans[0].Start.Truncate(time.Microsecond), c.First)
+			assert.Equal(t, orphans[len(orphans)-1].Start.Truncate(time.Microsecond), c.Last)
+			assert.Greater(t, c.Confidence, 0.99)
+			require.Len(t, c.Examples, 2)
+			for _, e := range c.Examples {
+				found := false
+				for i := range parents {
+					found = found || e.Parent.Trace() == parents[i].Trace.String() && e.Orphan.Trace() == orphans[i].Trace.String()
+				}
+				assert.True(t, found, "%+v", e)
+			}
+			b, err := json.Marshal(c.Examples[0])
+			require.NoError(t, err)
+			assert.Regexp(t, `^\{"parent":\{"trace":"[0-9a-f]{32}","span":"[0-9a-f]{16}"\},"orphan":\{"trace":"[0-9a-f]{32}","span":"[0-9a-f]{16}"\}\}$`, string(b))
+		})
+	}
+}
+
+func TestAClockIsToldByItsPeriodAndNotByChance(t *testing.T) {
+	tests := map[string]struct {
+		every, apart float64 // ms: of the timer, and of the requests
+		sampling     float64
+		verdict      audit.Verdict
+		why          string
+	}{
+		"once a second":               {1000, 900, 1, audit.Begins, "they go by a clock, every 1s"},
+		"every 300 ms":                {300, 900, 1, audit.Begins, "they go by a clock, every 100ms"},
+		"every ten seconds":           {10_000, 3000, 1, audit.Begins, "they go by a clock, every 10s"},
+		"among requests all the time": {1000, 150, 1, audit.Unclear, "they go by a clock, every 1s; "},
+		"of nobody knows how many":    {1000, 150, 0, audit.Unclear, "they go by a clock, every 1s, and so may requests that are not recorded"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := record()
+			const length = 120_000
+			for at := 0.0; at < length; at += tt.apart * r.ExpFloat64() {
+				r.request(at, 20)
+			}
+			for at := 70.0; at < length; at += tt.every {
+				r.call(at+2*r.Float64(), 10)
+			}
+			c := verdict(t, report(&audit.Auditor{Sampling: tt.sampling}, r.spans), "cart.shop", "prices.shop")
+			assert.Equal(t, tt.verdict, c.Verdict)
+			assert.Regexp(t, "^"+tt.why, c.Why)
+		})
+	}
 }
 
 func TestCalleeOfANamedServiceIsLikely(t *testing.T) {
@@ -436,6 +549,13 @@ func TestProblems(t *testing.T) {
 				r.request(t, 20, func(s *audit.Span) { s.Parent = r.Uint64() })
 			}
 		}, []string{"missing-parent", "sampling-split"}},
+		{"one service whose calls lack their parents", func(r *recording) {
+			for _, t := range r.when(40) {
+				in := r.request(t, 20)
+				r.call(t+5, 10, below(in), from("good.shop"))
+				r.call(t+5, 10, below(in), func(s *audit.Span) { s.Parent = r.Uint64() })
+			}
+		}, []string{"missing-parent"}},
 		{"a span of no time", func(r *recording) {
 			r.call(5, 10, below(r.request(0, 20)))
 			r.call(5, 10)

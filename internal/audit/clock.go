@@ -10,9 +10,9 @@ var periods = [...]time.Duration{
 }
 
 // byClock finds the calls of one service that come at the same moment of every
-// second, minute or the like, and returns the shortest such period, or 0. A
-// caller that goes by the clock and a timer that does so too coincide, and
-// neither causes the other.
+// second, minute or the like, and returns the period that most of them keep,
+// or 0. A caller that goes by the clock and a timer that does so too coincide,
+// and neither causes the other.
 func byClock(calls []*record, found map[*record]bool) (period int64) {
 	const apart = 250_000
 	var starts []int64
@@ -25,6 +25,7 @@ func byClock(calls []*record, found map[*record]bool) (period int64) {
 		return 0
 	}
 	length := starts[len(starts)-1] - starts[0]
+	most := 0
 	for _, d := range periods {
 		t := d.Microseconds()
 		if 3*t > length {
@@ -47,8 +48,11 @@ func byClock(calls []*record, found map[*record]bool) (period int64) {
 			if k < 4 || atLeast(k, len(starts), float64(width)/float64(t))*float64(bins)*float64(2*len(periods)) >= 0.001 {
 				continue
 			}
-			if period == 0 {
-				period = t
+			// What comes once a second comes at one moment of each tenth of a
+			// second, too: the longest period that keeps them together is
+			// theirs, but for a few that fall into the next bin.
+			if 10*k >= 9*most {
+				period, most = t, max(most, k)
 			}
 			for _, c := range calls {
 				if away := mod(bin(c.start)-fullest, bins); away <= 1 || away == bins-1 {

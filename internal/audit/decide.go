@@ -151,9 +151,6 @@ func (a *Auditor) judge(s *service, n naming, stored float64) Service {
 	for _, id := range s.order {
 		p := s.pairs[id]
 		c := Callee{Service: a.hostName(id), Calls: p.relayed + p.begun, Begun: p.begun}
-		if p.begun > 0 {
-			c.First, c.Last = time.UnixMicro(p.first).UTC(), time.UnixMicro(p.last).UTC()
-		}
 		f := a.find(s, n, p)
 		switch {
 		case s.gateway && p.begun > 0:
@@ -191,7 +188,9 @@ func (a *Auditor) accuse(c *Callee, s *service, n naming, p *pair, f finding) {
 	}
 	c.Confidence = math.Round(min(1-q, surest)*1e4) / 1e4
 
-	busy := max(1, float64(a.total.to-a.total.from)*float64(len(p.pods)))
+	seen := &p.seen[f.class]
+	c.First, c.Last = time.UnixMicro(seen.first).UTC(), time.UnixMicro(seen.last).UTC()
+	busy := max(1, float64(a.total.to-a.total.from)*float64(len(seen.pods)))
 	sm := &p.samples[f.class]
 	at := sm.attribute(f.scale, s.in, busy)
 	switch {
@@ -233,7 +232,7 @@ func (a *Auditor) accuse(c *Callee, s *service, n naming, p *pair, f finding) {
 		slices.SortStableFunc(c.Routes, func(x, y Route) int { return cmp.Compare(y.Begun, x.Begun) })
 	}
 	c.Examples = sm.examples(&at)
-	c.Pods, c.OfPods = a.podsOf(s, p)
+	c.Pods, c.OfPods = a.podsOf(s, seen)
 }
 
 // examples returns the two pairs that are surest.
@@ -255,13 +254,13 @@ func (s *samples) examples(at *attribution) []Example {
 
 // podsOf returns the pods whose calls to the callee begin traces, unless all
 // of the service's do.
-func (a *Auditor) podsOf(s *service, p *pair) (names []string, of int) {
+func (a *Auditor) podsOf(s *service, seen *sightings) (names []string, of int) {
 	for id, pod := range a.pod {
 		if a.service[pod.service] != s || pod.in == 0 {
 			continue
 		}
 		of++
-		if p.pods[int32(id)] > 0 { // #nosec G115 -- at most maxNames
+		if seen.pods[int32(id)] > 0 { // #nosec G115 -- at most maxNames
 			name := pod.name
 			if pod.version != "" {
 				name += " (" + pod.version + ")"
@@ -291,24 +290,30 @@ func (a *Auditor) excuse(c *Callee, s *service, p *pair, stored float64) {
 	t := &p.tests[orphaned]
 	counts := fmt.Sprintf("%d of %d match a request, chance would give %.1f", t[within].hits, t[within].events, t.expected(within))
 	clocked := 10*p.clocked >= 9*p.begun
+	clock := fmt.Sprintf("they go by a clock, every %v", time.Duration(s.period)*time.Microsecond)
 	need := enough
 	if a.Sampling > 0 {
 		need = max(enough, int(math.Ceil(enoughMatches/max(stored, least))))
 	}
+	// Long requests that overlap make a pod busy, too, though not on the scales
+	// of what begins soon after one.
 	busy := t[within].events > 0
 	for scale := range t {
 		busy = busy && t.expected(scale) > 0.5*float64(t[scale].events)
 	}
+	busy = busy || t.expected(within) > 0.9*float64(t[within].events)
 	c.Verdict = Unclear
 	switch {
 	case s.long > 0:
 		c.Why = "it serves requests that last for more than a minute, and they may cause calls at any time"
-	case clocked && 2*p.clockHits > p.clocked:
-		c.Why = fmt.Sprintf("they go by a clock, every %v, and so do requests", time.Duration(s.period)*time.Microsecond)
+	case clocked && 2*p.clockHits > p.clocked && atLeast(p.clockHits, p.clocked, p.clockChance/float64(p.clocked)) <= calleeLevel:
+		c.Why = clock + ", and so do requests"
 	case clocked && stored < 0.5:
-		c.Why = fmt.Sprintf("they go by a clock, every %v, and so may requests that are not recorded", time.Duration(s.period)*time.Microsecond)
+		c.Why = clock + ", and so may requests that are not recorded"
+	case clocked && 2*p.clockHits > p.clocked:
+		c.Why = fmt.Sprintf("%s; %d of %d coincide with a request, chance would give %.1f", clock, p.clockHits, p.clocked, p.clockChance)
 	case clocked:
-		c.Verdict, c.Why = Begins, fmt.Sprintf("they go by a clock, every %v", time.Duration(s.period)*time.Microsecond)
+		c.Verdict, c.Why = Begins, clock
 	case t[within].events == 0:
 		c.Why = "no request is stored of the pods that made them"
 	case t.against(max(stored, least)) <= clearLevel:

@@ -3,7 +3,7 @@ package audit
 import "fmt"
 
 // problems tells what stands against trusting the store.
-func (a *Auditor) problems() []Problem {
+func (a *Auditor) problems(named []naming) []Problem {
 	var out []Problem
 	add := func(n int, kind, service, format string, args ...any) {
 		if n > 0 {
@@ -24,7 +24,13 @@ func (a *Auditor) problems() []Problem {
 			add(s.lost, "sampling-split", s.name, "%d of %d requests name a caller's span that is not stored, many more than elsewhere: does the caller's sidecar decide by itself whether to record?", s.lost, s.child)
 		}
 	}
-	for _, s := range a.service {
+	for i, s := range a.service {
+		// Calls whose parents are made up begin traces, and are a verdict. These
+		// stay in the request's trace.
+		if named[i].q[madeUp] > level && s.long == 0 && s.missing >= 10 && 5*s.missing > s.relayed &&
+			atLeast(s.missing, s.relayed, 2*a.loss()+0.01) < 1e-6 {
+			add(s.missing, "missing-parent", s.name, "%d of %d calls name a parent that is not stored, many more than elsewhere: does its own tracer export its spans to this store?", s.missing, s.relayed)
+		}
 		if !s.twoFormats() {
 			continue
 		}

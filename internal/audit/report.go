@@ -145,7 +145,7 @@ func (a *Auditor) Report() Report {
 	slices.SortStableFunc(r.Services, func(x, y Service) int {
 		return cmp.Or(worse(x.Verdict, y.Verdict), cmp.Compare(y.begun(), x.begun()), strings.Compare(x.Service, y.Service))
 	})
-	r.Problems = append(r.Problems, a.problems()...)
+	r.Problems = append(r.Problems, a.problems(named)...)
 	return r
 }
 

@@ -17,20 +17,34 @@ const (
 // pair is a service and one that it calls.
 type pair struct {
 	relayed, begun int
-	clocked        int   // of begun: those that go by a clock
-	clockHits      int   // of clocked: those that coincide with a request
+	clocked        int // of begun: those that go by a clock
+	clockHits      int // of clocked: those that coincide with a request
+	clockChance    float64
 	byRequest      int   // of begun: those with the ID of a request that came in
 	relayedBy      []int // by place of the route
-	first, last    int64 // starts of the orphans
-	pods           map[int32]int
+	seen           [classes]sightings
 	tests          [classes]tally
 	samples        [classes]samples
+}
+
+// sightings is when and where suspects of a class began.
+type sightings struct {
+	first, last int64
+	pods        map[int32]int
+}
+
+func (s *sightings) add(r *record) {
+	if s.pods == nil {
+		s.first, s.pods = r.start, make(map[int32]int)
+	}
+	s.first, s.last = min(s.first, r.start), max(s.last, r.start)
+	s.pods[r.pod]++
 }
 
 func (s *service) pair(callee int32) *pair {
 	p := s.pairs[callee]
 	if p == nil {
-		p = &pair{pods: make(map[int32]int)}
+		p = &pair{}
 		s.pairs[callee] = p
 		s.order = append(s.order, callee)
 	}
@@ -151,11 +165,7 @@ func (g *segment) tell() {
 			p := s.pair(r.name)
 			if r.parent == 0 {
 				p.begun++
-				if p.begun == 1 {
-					p.first = r.start
-				}
-				p.last = r.start
-				p.pods[r.pod]++
+				p.seen[orphaned].add(r)
 				if !s.gateway {
 					g.out[id][orphaned] = append(g.out[id][orphaned], r)
 				}
@@ -270,6 +280,7 @@ func (g *segment) suspectParents(missing []*record) {
 		id := g.serviceOf(r)
 		if f := traces[r.trace]; f != nil && suspicious[id] && f.start == r.start && !f.at[id] {
 			g.out[id][madeUp] = append(g.out[id][madeUp], r)
+			g.service[id].pairs[r.name].seen[madeUp].add(r)
 		}
 	}
 }
@@ -405,8 +416,15 @@ func (g *segment) weighPod(s *service, class int, calls []*record, shown []evide
 			p.tests[class].count(calls, shown, func(i int) bool { return calls[i].name == c.name && timed(i) })
 		}
 		known := class == orphaned && read[c]
-		if class == orphaned && clocked[c] && (shown[i][within].hit || shown[i][after+2].hit) {
-			p.clockHits++
+		if class == orphaned && clocked[c] {
+			if shown[i][within].hit || shown[i][after+2].hit {
+				p.clockHits++
+			}
+			chance := 0.0
+			for window := range shown[i][within].chance {
+				chance = max(chance, shown[i][within].chance[window]+shown[i][after+2].chance[window])
+			}
+			p.clockChance += min(1, chance)
 		}
 		if known || !clocked[c] {
 			if sm := p.samples[class].next(); sm != nil {

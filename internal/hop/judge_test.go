@@ -171,6 +171,46 @@ func TestWhatArrivesIsJudged(t *testing.T) {
 	}
 }
 
+// What a row of other tests does not show: how bad it is, and in which words.
+func TestWhatArrivesIsWeighed(t *testing.T) {
+	const ids = "x-b3-traceid: " + trace + "\nx-b3-spanid: " + span
+	w3c := func(span, flags string) string { return "traceparent: 00-" + trace + "-" + span + "-" + flags }
+	xray := func(parent string) string {
+		return "x-amzn-trace-id: Root=1-" + trace[:8] + "-" + trace[8:] + parent + ";Sampled=1"
+	}
+	tests := map[string]struct {
+		families      string
+		sent, arrived string
+		kinds         []hop.Kind
+		worst         hop.Severity
+		says          string
+	}{
+		"an ID in upper case":                      {"request-id", id, strings.Replace(id, "5c1e3d0d", "5C1E3D0D", 1), []hop.Kind{hop.Case}, hop.Lost, "in another case"},
+		"a trace ID in upper case":                 {"b3", ids, "x-b3-traceid: " + strings.ToUpper(trace) + "\nx-b3-spanid: " + span, []hop.Kind{hop.Case}, hop.Broken, "in another case"},
+		"a client's own ID that is replaced":       {"request-id", "x-request-id: order-7", id, []hop.Kind{"(request-id-changed)"}, hop.Note, "another ID"},
+		"a client's own ID that is lost":           {"request-id", "x-request-id: order-7", "", []hop.Kind{"(request-id-lost)"}, hop.Note, "was lost"},
+		"a property of baggage":                    {"baggage", "baggage: a=1;p=2", "baggage: a=1;p=3", []hop.Kind{hop.StateLost}, hop.Lost, "with the properties"},
+		"the same decision beside b3":              {"b3", "b3: " + trace + "-" + span + "-1", "b3: " + trace + "-" + span + "-1\nx-b3-sampled: 1", []hop.Kind{}, hop.Note, ""},
+		"another decision beside b3":               {"b3", "b3: " + trace + "-" + span + "-1", "b3: " + trace + "-" + span + "-1\nx-b3-sampled: 0", []hop.Kind{hop.NoInvented}, hop.Broken, "x-b3-* says not sampled"},
+		"Jaeger's zeros":                           {"jaeger", "uber-trace-id: " + trace[16:] + ":" + span + ":0:1", "uber-trace-id: 0000000000000000" + trace[16:] + ":" + span + ":0:1", []hop.Kind{}, hop.Note, ""},
+		"the random flag":                          {"w3c", w3c(span, "03"), w3c(fresh, "01"), []hop.Kind{"(random-flag-lost)"}, hop.Note, "the random flag"},
+		"X-Ray without a parent":                   {"xray", xray(";Parent=" + span), xray(""), []hop.Kind{"(torn)"}, hop.Note, "and no span any more"},
+		"another trace of Datadog's, without tags": {"datadog", "x-datadog-trace-id: 7\nx-datadog-parent-id: 8\nx-datadog-sampling-priority: 1\nx-datadog-tags: _dd.p.tid=" + trace[:16], "x-datadog-trace-id: 9\nx-datadog-parent-id: 8\nx-datadog-sampling-priority: 1", []hop.Kind{hop.OtherTrace}, hop.Broken, "names another trace"},
+		"a malformed header that is dropped":       {"b3", "x-b3-sampled: maybe", "", []hop.Kind{}, hop.Note, ""},
+		"a malformed header that is made":          {"b3", "", "b3: hello", []hop.Kind{hop.Malformed}, hop.Broken, "cannot be read"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := hop.Judge(header(test.sent), header(test.arrived), hop.Expect{Families: families(test.families), Sidecars: true})
+			assert.Equal(t, test.kinds, kinds(got.Faults), "%+v", got.Faults)
+			assert.Equal(t, test.worst, got.Worst())
+			if test.says != "" {
+				assert.Contains(t, got.Faults[0].What, test.says)
+			}
+		})
+	}
+}
+
 func TestAValueOfAnotherRequestIsTold(t *testing.T) {
 	sent := header(sampled)
 	arrived := header(strings.Replace(sampled, span, fresh, 1))

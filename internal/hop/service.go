@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -35,10 +36,32 @@ func (o Outcome) Worst() int {
 type Finding struct {
 	Fault
 	Probe string
-	Call  string // method and path, and which of several it was
+	Call  string // method and path, and which of several it was, or they were
 	Also  []string
 
-	Sent, Arrived http.Header // of that call
+	Sent, Arrived http.Header // of the first of these calls
+
+	own     []string // of Headers, those that showed in this probe, if others did in others
+	names   []string // of the calls
+	numbers []string // of them, from 1
+}
+
+// calls says which calls the finding is of, of so many.
+func (f *Finding) calls(of int) string {
+	const most = 3
+	what := And(f.names)
+	if n := len(f.names) - most; n > 0 {
+		what = And(append(slices.Clone(f.names[:most]), fmt.Sprintf("%d more", n)))
+	}
+	switch {
+	case of == 1:
+		return what
+	case len(f.numbers) == 1:
+		return fmt.Sprintf("%s, call %s of %d", what, f.numbers[0], of)
+	case len(f.numbers) > most:
+		return fmt.Sprintf("%s, %d of %d calls", what, len(f.numbers), of)
+	}
+	return fmt.Sprintf("%s, calls %s of %d", what, And(f.numbers), of)
 }
 
 // Summary is what all probes say of a service together.
@@ -103,11 +126,8 @@ func (s *summary) add(o Outcome) {
 			s.verdict(o.Probe, r, c.Judgment)
 		}
 		for _, f := range c.Judgment.Faults {
-			call := c.Name
-			if len(o.Calls) > 1 {
-				call = fmt.Sprintf("%s, call %d of %d", c.Name, n+1, len(o.Calls))
-			}
-			finding := Finding{Fault: f, Probe: o.Probe.Name, Call: call, Sent: o.Probe.Sent, Arrived: c.Header}
+			finding := Finding{Fault: f, Probe: o.Probe.Name, Sent: o.Probe.Sent, Arrived: c.Header, names: []string{c.Name}, numbers: []string{strconv.Itoa(n + 1)}}
+			finding.Call = finding.calls(len(o.Calls))
 			if o.Probe.onlyB3 && f.Family == "B3" && f.Severity > Note {
 				// Sidecars begin traces in x-b3-*, which is asked for by itself.
 				finding.Fault = alone(f)
@@ -116,7 +136,7 @@ func (s *summary) add(o Outcome) {
 				finding.Severity = Note
 				finding.why = f.Why() + " A sidecar is on the way, and may have done it: Envoy's Datadog tracer keeps the first line of tracestate only."
 			}
-			if s.told(finding) {
+			if s.told(finding, len(o.Calls)) {
 				continue
 			}
 			s.findings = append(s.findings, finding)
@@ -161,9 +181,9 @@ func alone(f Fault) Fault {
 	return f
 }
 
-// told reports whether a finding says nothing new, and otherwise lets what was
-// found before make place for it.
-func (s *summary) told(f Finding) bool {
+// told reports whether a finding says nothing new. What was found before takes
+// in what is: other headers, and other ones of the calls that a probe led to.
+func (s *summary) told(f Finding, calls int) bool {
 	if f.Family != "" && s.gone[f.Family] && (f.Gone() || f.Kind == DecisionChanged || f.Kind == StateLost || f.Severity == Note) {
 		return true
 	}
@@ -178,6 +198,15 @@ func (s *summary) told(f Finding) bool {
 			return true
 		case g.Severity < f.Severity:
 		case g.What == f.What, len(less(f.Headers, g.Headers)) == 0 && direction(g) == direction(f):
+			if g.Probe == f.Probe && g.What == f.What && !slices.Contains(g.numbers, f.numbers[0]) {
+				g.names = slices.Clone(g.names)
+				if !slices.Contains(g.names, f.names[0]) {
+					g.names = append(g.names, f.names[0])
+				}
+				g.numbers = append(slices.Clone(g.numbers), f.numbers[0])
+				g.Call = g.calls(calls)
+				s.findings[i] = g
+			}
 			return true
 		case f.Kind == DecisionChanged && direction(g) == direction(f), f.Kind == RootDecided && f.Family == g.Family, f.Kind == Stale, f.Kind == Disagree:
 			// One cause, which shows in several formats.
@@ -191,15 +220,25 @@ func (s *summary) told(f Finding) bool {
 	return false
 }
 
-// and joins two findings of empty headers, the worst header first.
+// and joins two findings of empty headers. It is told of the request that the
+// worst of them showed in, with what else was empty there.
 func (f Finding) and(g Finding) Finding {
 	names := slices.Clone(f.Headers)
 	names = append(names, less(g.Headers, names)...)
 	worstEmpty(names)
-	if !slices.Contains(f.Headers, names[0]) {
-		f = g
+	severity := max(f.Severity, g.Severity)
+	if f.own == nil {
+		f.own = f.Headers
 	}
-	f.Fault = emptyFault(names, max(f.Severity, g.Severity), passedOn(f))
+	if !slices.Contains(f.own, names[0]) {
+		f = g
+		f.own = g.Headers
+	}
+	f.Fault = emptyFault(f.own, severity, passedOn(f))
+	f.Headers = names
+	if others := less(names, f.own); len(others) > 0 {
+		f.Also = []string{are(others, "did so in other requests")}
+	}
 	return f
 }
 

@@ -284,6 +284,9 @@ func (r *report) fault(sent http.Header, c call, f hop.Fault) {
 	}
 	if e := r.seen[key]; e != nil {
 		e.times++
+		if c.name != "" && !slices.Contains(e.names, c.name) {
+			e.names, e.calls = append(e.names, c.name), append(e.calls, c.name)
+		}
 		return
 	}
 	e := &problem{name: r.c.name, fault: f, times: 1}
@@ -292,7 +295,9 @@ func (r *report) fault(sent http.Header, c call, f hop.Fault) {
 		e.sent = append(e.sent, lines(name, sent)...)
 		e.arrived = append(e.arrived, lines(name, c.header)...)
 	}
-	e.call = callName(c)
+	if c.name != "" {
+		e.names, e.calls = []string{c.name}, []string{callName(c)}
+	}
 	if c.detached {
 		e.detached = detached(c.ctx)
 	}
@@ -347,9 +352,9 @@ type problem struct {
 	fault                  hop.Fault
 	sent, arrived          []string
 	times                  int
-	call                   string // method and path
-	detached               string // what its context was, if it was of no request
-	rule, matters, do, why string // empty if explained before
+	names, calls           []string // method and path of the calls that show it, and how they are told
+	detached               string   // what its context was, if it was of no request
+	rule, matters, do, why string   // empty if explained before
 }
 
 func (e *problem) Error() string {
@@ -373,7 +378,7 @@ func (e *problem) Error() string {
 		block("sent:", e.sent)
 		block("arrived:", e.arrived)
 	}
-	line("call:", e.call)
+	line("call:", strings.Join(e.calls, "; also "))
 	line("seen:", e.detached)
 	line("rule:", e.rule)
 	line("why:", e.matters)

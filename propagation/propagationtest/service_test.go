@@ -68,6 +68,29 @@ func TestASecondCallIsSeenWhereTheFirstAnswerIsParsed(t *testing.T) {
 	assert.NotContains(t, err.Error(), "call:    GET /customer")
 }
 
+func TestAllCallsThatShowAFaultAreNamed(t *testing.T) {
+	err := propagationtest.Test(propagationtest.Hasten(propagationtest.Service{Handler: func(upstream string, client *http.Client) http.Handler {
+		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			for _, path := range []string{"/details", "/reviews", "/reviews", "/ratings"} {
+				req, _ := http.NewRequestWithContext(r.Context(), http.MethodGet, upstream+path, nil)
+				if path != "/details" {
+					propagation.Istio().Extract(r.Header).Inject(req.Header)
+				}
+				if path == "/reviews" || path == "/ratings" {
+					req.Header.Del("X-Request-Id")
+				}
+				if res, err := client.Do(req); err == nil {
+					_ = res.Body.Close()
+				}
+			}
+		})
+	}}))
+	assert.ErrorContains(t, err, "none of the headers arrived\n")
+	assert.ErrorContains(t, err, "call:    GET /details, which is call 1 of the request\n")
+	assert.ErrorContains(t, err, "x-request-id was lost (3 times)\n")
+	assert.ErrorContains(t, err, "call:    GET /reviews, which is call 2 of the request; also GET /ratings\n")
+}
+
 func TestAServiceThatFailsIsNotSaidToPass(t *testing.T) {
 	s := inTurn(same)
 	s.Upstream = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
