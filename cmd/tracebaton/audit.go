@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -134,6 +135,7 @@ func runAudit(ctx context.Context, args []string, e env) int {
 	if *asJSON {
 		a.format = "json"
 	}
+	var err error
 	switch {
 	case fs.NArg() == 0:
 		return fail(e, fs, errors.New("nothing to read: name the URL of Jaeger or Zipkin, a file, or - for standard input"))
@@ -145,6 +147,14 @@ func runAudit(ctx context.Context, args []string, e env) int {
 		return fail(e, fs, fmt.Errorf("-since %v: write a duration such as 15m", a.store.Since))
 	case a.store.Limit <= 0:
 		return fail(e, fs, fmt.Errorf("-limit %d: write how many traces are enough", a.store.Limit))
+	}
+	fs.Visit(func(f *flag.Flag) {
+		if (f.Name == "since" || f.Name == "limit" || f.Name == "service") && !slices.ContainsFunc(fs.Args(), isURL) {
+			err = fmt.Errorf("-%s chooses what a URL is asked for, and files are read whole", f.Name)
+		}
+	})
+	if err != nil {
+		return fail(e, fs, err)
 	}
 	a.audit.Sampling = a.sampling / 100
 
@@ -230,7 +240,7 @@ func (a *auditor) readOne(ctx context.Context, source string) error {
 
 func (a *auditor) readFrom(ctx context.Context, source string, r *spans.Reader) error {
 	switch {
-	case strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://"):
+	case isURL(source):
 		store := a.store
 		err := store.ReadAll(ctx, source, r)
 		a.mu.Lock()
@@ -248,6 +258,10 @@ func (a *auditor) readFrom(ctx context.Context, source string, r *spans.Reader) 
 	}
 	defer func() { _ = f.Close() }()
 	return r.Read(until{ctx, f})
+}
+
+func isURL(source string) bool {
+	return strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://")
 }
 
 // until is a reader that ends with the context.

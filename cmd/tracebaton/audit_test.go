@@ -301,6 +301,7 @@ func TestAuditExitStatus(t *testing.T) {
 		{"a share beyond all", "", []string{"-sampling", "101", whole}, statusUnknown, "percent"},
 		{"no time to look back", "", []string{"-since", "0s", whole}, statusUnknown, "15m"},
 		{"no traces to read", "", []string{"-limit", "0", whole}, statusUnknown, "-limit"},
+		{"a time to look back in a file", "", []string{"-since", "15m", whole}, statusUnknown, "files are read whole"},
 		{"a URL of nobody", "", []string{"http://127.0.0.1:1"}, statusUnknown, "neither as Jaeger nor as Zipkin"},
 		{"a flag that there is not", "", []string{"-x", whole}, statusUnknown, "-x"},
 		{"help", "", []string{"-h"}, statusWhole, ""},

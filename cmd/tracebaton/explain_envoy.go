@@ -177,7 +177,7 @@ func (x *explanation) envoyReadsW3C(h http.Header, p wire.Context) {
 	case p.Err == nil && len(v) > 55:
 		x.item("Envoy", "makes no span at this hop, and passes it on as it came: it wants 55 characters, in later versions too")
 	case p.Err == nil && p.Decision == wire.Denied:
-		x.item("Envoy", "heeds the no, whatever its own decision is")
+		x.item("Envoy", "heeds the no, whatever its own decision is; only a sampler of the provider's, always_on, overrules it")
 	case p.Err == nil && x.envoy.ownYes():
 		reason := "a reason in x-request-id"
 		if len(h.Values("x-request-id")) == 0 {
