@@ -485,6 +485,7 @@ func TestAServiceThatKeepsAnswersIsNotSaidToBeOutOfReach(t *testing.T) {
 }
 
 func TestWhatAServiceCalledBeforeTimeWasUpIsTold(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		write  func(out, in http.Header)
 		status int
