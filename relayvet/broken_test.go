@@ -120,7 +120,10 @@ func TestALineMoreOrLessDoesNotPanic(t *testing.T) {
 	for _, src := range sources(t) {
 		files.Go(func() {
 			lines := bytes.SplitAfter(src, []byte("\n"))
-			for i := range lines {
+			for i, line := range lines {
+				if len(bytes.TrimSpace(line)) == 0 {
+					continue
+				}
 				less := analyze(t, bytes.Join(slices.Concat(lines[:i], lines[i+1:]), nil))
 				more := analyze(t, bytes.Join(slices.Concat(lines[:i+1], lines[i:]), nil))
 				reports.Add(int64(len(less) + len(more)))

@@ -6,6 +6,7 @@ import (
 	"go/types"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/tools/go/types/typeutil"
@@ -122,9 +123,9 @@ func publicURL(s string) bool {
 
 // thirdParty are words in the names of a call's surroundings that say that it
 // goes to somebody else's service.
-var thirdParty = regexp.MustCompile(`(?i)captcha|turnstile|webhook|avatar|gravatar|telegram|slack|discord|dingtalk|feishu|lark|wechat|weixin|wecom|twitter|facebook|` +
-	`openai|anthropic|gemini|sms|twilio|sendgrid|mailgun|stripe|paypal|alipay|pagerduty|opsgenie|sentry|newrelic|github|gitlab|bitbucket|dockerhub|` +
-	`downloader|download_?url|image_?url|from_?url|callback|telemetry|update_?check|check_?update|license`)
+var thirdParty = strings.Fields(`captcha turnstile webhook avatar gravatar telegram slack discord dingtalk feishu lark wechat weixin wecom twitter facebook
+	openai anthropic gemini sms twilio sendgrid mailgun stripe paypal alipay pagerduty opsgenie sentry newrelic github gitlab bitbucket dockerhub
+	downloader downloadurl download_url imageurl image_url fromurl from_url callback telemetry updatecheck update_check checkupdate check_update license`)
 
 // dynamic says whether a call goes to a third party, by the look of it.
 func (c *call) dynamic(v verdict) bool {
@@ -141,5 +142,6 @@ func (c *call) dynamic(v verdict) bool {
 			}
 		}
 	}
-	return thirdParty.MatchString(text)
+	text = strings.ToLower(text)
+	return slices.ContainsFunc(thirdParty, func(word string) bool { return strings.Contains(text, word) })
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -49,6 +50,10 @@ var seeds = sync.OnceValues(func() (complaints reports, pkgs []*packages.Package
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	// The trees of the standard library stay: nothing is gained by looking
+	// through them before memory gets scarce.
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(1 << 30)
 	for _, name := range []string{"dynamic", "late", "unfollowed"} {
 		_ = relayvet.Analyzer.Flags.Set(name, "true")
 	}

@@ -47,6 +47,7 @@ var progress = regexp.MustCompile(`(?m)^tracebaton audit: [0-9,]+ spans so far\n
 const recorded = "testdata/audit/envoy.json.gz"
 
 func TestAuditNamesFlaskappByEnvoysSpans(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, file                    string
 		spans, traces, calls, orphans int
@@ -111,6 +112,7 @@ func TestAuditNamesFlaskappByEnvoysSpans(t *testing.T) {
 const bookinfo = "testdata/audit/bookinfo.json.gz"
 
 func TestAuditNamesTheBreakerInBookinfo(t *testing.T) {
+	t.Parallel()
 	stdout, stderr, status := audited(t, nil, "-json", bookinfo)
 	assert.Empty(t, stderr)
 	assert.Equal(t, statusBroken, status)
@@ -145,6 +147,7 @@ func TestAuditNamesTheBreakerInBookinfo(t *testing.T) {
 const formatsRecorded = "testdata/audit/formats.json.gz"
 
 func TestAuditSaysWhoSpeaksWhichFormat(t *testing.T) {
+	t.Parallel()
 	stdout, _, status := audited(t, nil, "-json", formatsRecorded)
 	assert.Equal(t, statusBroken, status)
 	var r audit.Report
@@ -160,6 +163,7 @@ func TestAuditSaysWhoSpeaksWhichFormat(t *testing.T) {
 }
 
 func TestAuditWritesATable(t *testing.T) {
+	t.Parallel()
 	for name, file := range map[string]string{"envoy": recorded, "bookinfo": bookinfo, "formats": formatsRecorded} {
 		t.Run(name, func(t *testing.T) {
 			stdout, _, status := audited(t, nil, file)
@@ -233,7 +237,7 @@ func TestAuditTableFits(t *testing.T) {
 
 func TestAuditFindsTheSameInEachFormat(t *testing.T) {
 	t.Parallel()
-	mesh, truth := meshOf(2, 30)
+	mesh, truth := meshOf(2, 15)
 	services := truth.Services()
 	require.NotEmpty(t, services)
 	for i, f := range formats {

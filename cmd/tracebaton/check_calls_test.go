@@ -147,6 +147,7 @@ func TestACallOfGRPCIsJudgedLikeAnyOther(t *testing.T) {
 }
 
 func TestTheUpstreamIsNamedInABodyAndAHeaderToo(t *testing.T) {
+	t.Parallel()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		upstream := r.Header.Get("X-Target")
 		if body, _ := io.ReadAll(r.Body); len(body) > 0 {
@@ -163,6 +164,7 @@ func TestTheUpstreamIsNamedInABodyAndAHeaderToo(t *testing.T) {
 }
 
 func TestAServiceBehindTLSThatCallsOverTLS(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ca, err := os.ReadFile(file)
@@ -217,6 +219,7 @@ func TestWhatASidecarFillsInIsNotSaidToBeTheServices(t *testing.T) {
 // Envoy's Datadog tracer keeps the first line of tracestate only, which is no
 // fault of the service before it.
 func TestWhatASidecarLosesOfSeveralLinesIsANote(t *testing.T) {
+	t.Parallel()
 	for mark, want := range map[string]int{"X-Envoy-Attempt-Count": statusWhole, "X-Other": statusBroken} {
 		client := &http.Client{Transport: sidecar{http.DefaultTransport, func(h http.Header) {
 			h.Set(mark, "1")
@@ -247,6 +250,7 @@ func TestAProxyGetsAdviceForAProxy(t *testing.T) {
 }
 
 func TestTheLanguageOfTheServiceIsHeeded(t *testing.T) {
+	t.Parallel()
 	for agent, want := range map[string]string{
 		"python-requests/2.32": "In Python:", "axios/1.7": "In Node.js:", "Java-http-client/21": "In Java:", "Go-http-client/1.1": "In Go:", "curl/8": "instruments both the server and the client",
 	} {
@@ -275,6 +279,7 @@ func TestRequestsThatAreCrossedAreTold(t *testing.T) {
 }
 
 func TestGitHubGetsAnnotations(t *testing.T) {
+	t.Parallel()
 	stdout, _, status := tracebaton(t, "", "check", "-format", "github", serve(t, otherTrace))
 	assert.Equal(t, statusBroken, status)
 	assert.True(t, strings.HasPrefix(stdout, "::error title=tracebaton check::Broken: drops x-request-id and W3C; begins a new trace in B3.%0Ahttp://"), stdout)
@@ -286,6 +291,7 @@ func TestGitHubGetsAnnotations(t *testing.T) {
 }
 
 func TestTheReportFitsTheTerminal(t *testing.T) {
+	t.Parallel()
 	service := serve(t, otherTrace)
 	for width, most := range map[int]int{0: 80, 80: 80, 132: 132} {
 		var out bytes.Buffer
@@ -297,6 +303,7 @@ func TestTheReportFitsTheTerminal(t *testing.T) {
 }
 
 func TestEveryRequestIsShownWhereThatIsAskedFor(t *testing.T) {
+	t.Parallel()
 	stdout, _, _ := tracebaton(t, "", "check", "-v", serve(t, child))
 	for _, name := range []string{"every family", "a trace that is not sampled", "a high trace ID", "b3 alone", "no trace headers"} {
 		assert.Contains(t, flat(stdout), "With "+name+", the service answered 200 OK")

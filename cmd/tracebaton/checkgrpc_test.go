@@ -120,6 +120,7 @@ const (
 )
 
 func TestCheckCallsAServiceOverGRPC(t *testing.T) {
+	t.Parallel()
 	whole := serveCaller(t, caller{}, true, relayingGRPC(propagation.Families{})...)
 	all := serveCaller(t, caller{}, true, relayingGRPC(propagation.Istio().With(propagation.GRPCTraceBin, propagation.Custom("end-user")))...)
 	unaryOnly := serveCaller(t, caller{}, true, relayingGRPC(propagation.Families{})[0])

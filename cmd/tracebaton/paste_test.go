@@ -540,6 +540,7 @@ func longDump(size int) string {
 // A quarter of a MiB takes some ten milliseconds, and a minute if the time grows
 // with the square of the length.
 func TestTheTimeToReadAPasteGrowsWithItsLength(t *testing.T) {
+	t.Parallel()
 	for name, text := range hugePastes(1 << 18) {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()

@@ -47,7 +47,7 @@ func (s *story) audits(ctx context.Context) error {
 			// Calls that come all at once would count as one, and so would
 			// those that go by a clock.
 			select {
-			case <-time.After(10*time.Millisecond + rand.N(20*time.Millisecond)): // #nosec G404 -- no secret
+			case <-time.After(s.pause + rand.N(2*s.pause)): // #nosec G404 -- no secret
 			case <-ctx.Done():
 				return ctx.Err()
 			}

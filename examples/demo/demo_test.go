@@ -66,6 +66,7 @@ func newDemo() (d *demo, stdout, stderr *page) {
 		stderr:   stderr,
 		getenv:   func(string) string { return "" },
 		patience: time.Minute,
+		pause:    2 * time.Millisecond,
 	}, stdout, stderr
 }
 

@@ -64,6 +64,7 @@ func main() {
 		stderr:   os.Stderr,
 		getenv:   os.Getenv,
 		patience: 10 * time.Second,
+		pause:    10 * time.Millisecond,
 	}
 	status := d.run(ctx, os.Args[1:])
 	stop()
@@ -75,6 +76,7 @@ type demo struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	patience       time.Duration // for spans that must come
+	pause          time.Duration // between calls for a verdict, or up to three times that
 
 	// front, unless it is nil, is put in front of each service and of the UI.
 	// The tests break one with it, to see that the demo notices.
@@ -153,7 +155,7 @@ func (d *demo) play(ctx context.Context, o options) (err error) {
 	log := slog.New(telemetry.Log(slog.NewTextHandler(d.stderr, &slog.HandlerOptions{Level: level})))
 
 	store := &tracestore.Store{}
-	s := &story{Paper: newPaper(d.stdout, d.getenv), store: store, once: o.once, patience: d.patience}
+	s := &story{Paper: newPaper(d.stdout, d.getenv), store: store, once: o.once, patience: d.patience, pause: d.pause}
 	cfg := meshConfig{store: store, log: log, front: d.front}
 	if o.traces == "otlp" {
 		if s.collector, err = newCollector(ctx); err != nil {

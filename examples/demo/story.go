@@ -30,6 +30,7 @@ type story struct {
 	once      bool       // it ends with the story: nobody can look at the UI or call
 	collector *collector // or nil
 	patience  time.Duration
+	pause     time.Duration
 
 	broken, whole []sdktrace.ReadOnlySpan // the traces of /fetch and of /fetch_with_trace
 	rest          []sdktrace.ReadOnlySpan // what broke off the first

@@ -13,6 +13,10 @@ import (
 	"time"
 )
 
+// Grace is how long the kits wait for what may never happen, such as a call in
+// the background. Only tests of theirs change it.
+var Grace = 2 * time.Second
+
 // Config says how a server listens. The zero value is HTTP on a free port of
 // the loopback interface.
 type Config struct {

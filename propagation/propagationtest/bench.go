@@ -27,7 +27,7 @@ type pace struct {
 	crowd    int           // requests at once
 }
 
-var usualPace = pace{patience: 10 * time.Second, grace: 2 * time.Second, crowd: 32}
+func usualPace() pace { return pace{patience: 10 * time.Second, grace: lab.Grace, crowd: 32} }
 
 // outside is a host that no service may take for one of its own (RFC 2606).
 const outside = "outside.example"
@@ -84,7 +84,7 @@ func newBench(s Service) (*bench, error) {
 	}
 	b := &bench{service: s, pace: s.pace, url: strings.TrimSuffix(s.URL, "/"), families: hop.Families(s.Families.Names()...)}
 	if b.pace == (pace{}) {
-		b.pace = usualPace
+		b.pace = usualPace()
 	}
 	b.want = hop.Expect{Families: b.families, Sidecars: s.URL != ""}
 	b.want.Spans = map[Spans]hop.Spans{NoSpans: hop.NoSpans, DroppedSpans: hop.DroppedSpans, OwnSpans: hop.OwnSpans}[s.Spans]

@@ -503,15 +503,15 @@ func TestABrokenServiceFailsWithTheMessageThatNamesItsFault(t *testing.T) {
 func TestAServiceThatHangsIsGivenUp(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		service propagationtest.Service
-		message string
+		service  propagationtest.Service
+		patience time.Duration
+		message  string
 	}{
-		"from the first request on":  {loop(func(_, _ http.Header) { select {} }), "cannot test the service: the service did not answer GET /: "},
-		"from the second request on": {once(), "propagationtest: the service stopped answering: the cases that follow were not tested"},
+		"from the first request on":  {loop(func(_, _ http.Header) { select {} }), 50 * time.Millisecond, "cannot test the service: the service did not answer GET /: "},
+		"from the second request on": {once(), 300 * time.Millisecond, "propagationtest: the service stopped answering: the cases that follow were not tested"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			assert.ErrorContains(t, propagationtest.Test(propagationtest.Impatient(test.service, 300*time.Millisecond)), test.message)
+			assert.ErrorContains(t, propagationtest.Test(propagationtest.Impatient(test.service, test.patience)), test.message)
 		})
 	}
 }

@@ -5,7 +5,7 @@ import "time"
 // Hasten returns the service to be tested with fewer requests at once, and
 // with a kit that waits less for what may never happen.
 func Hasten(s Service) Service {
-	s.pace = pace{patience: usualPace.patience, grace: 100 * time.Millisecond, crowd: 8}
+	s.pace = pace{patience: usualPace().patience, grace: 100 * time.Millisecond, crowd: 8}
 	return s
 }
 

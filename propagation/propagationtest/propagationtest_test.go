@@ -56,6 +56,7 @@ func plain(f propagation.Families, match func(*http.Request) bool) propagationte
 }
 
 func TestThePlainMiddlewarePasses(t *testing.T) {
+	t.Parallel()
 	t.Run("with the families of a mesh", func(t *testing.T) {
 		propagationtest.Run(t, propagationtest.Hasten(plain(propagation.Families{}, nil)))
 	})
@@ -71,10 +72,12 @@ func TestThePlainMiddlewarePasses(t *testing.T) {
 }
 
 func TestAServiceThatCopiesByHandPassesWhereItCopiesEverything(t *testing.T) {
+	t.Parallel()
 	assert.NoError(t, propagationtest.Test(loop(all)))
 }
 
 func TestAServiceMayMakeARequestIDWhereNoneCameIn(t *testing.T) {
+	t.Parallel()
 	assert.NoError(t, propagationtest.Test(loop(func(out, in http.Header) {
 		if all(out, in); out.Get("x-request-id") == "" {
 			out.Set("x-request-id", "5c1e3d0d-5a1e-4c4b-8a59-"+newID(12))
@@ -83,6 +86,7 @@ func TestAServiceMayMakeARequestIDWhereNoneCameIn(t *testing.T) {
 }
 
 func TestAServiceThatRunsAlreadyIsTestedOverTheNetwork(t *testing.T) {
+	t.Parallel()
 	client := &http.Client{Transport: &middleware.Transport{}}
 	server := httptest.NewServer(middleware.Relay(propagation.Istio())(fetch("", client)))
 	defer server.Close()
@@ -96,6 +100,7 @@ func TestAServiceThatRunsAlreadyIsTestedOverTheNetwork(t *testing.T) {
 }
 
 func TestWhatCannotBeTestedIsSaid(t *testing.T) {
+	t.Parallel()
 	handler := func(string, *http.Client) http.Handler { return http.NotFoundHandler() }
 	tests := map[string]struct {
 		service propagationtest.Service

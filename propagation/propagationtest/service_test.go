@@ -61,6 +61,7 @@ func inTurn(second func(context.Context) context.Context) propagationtest.Servic
 func same(ctx context.Context) context.Context { return ctx }
 
 func TestASecondCallIsSeenWhereTheFirstAnswerIsParsed(t *testing.T) {
+	t.Parallel()
 	assert.NoError(t, propagationtest.Test(propagationtest.Hasten(inTurn(same))))
 	err := propagationtest.Test(propagationtest.Hasten(inTurn(func(context.Context) context.Context { return context.Background() })))
 	assert.ErrorContains(t, err, "headers of all families arrive together: none of the headers arrived")
@@ -92,6 +93,7 @@ func TestAllCallsThatShowAFaultAreNamed(t *testing.T) {
 }
 
 func TestAServiceThatFailsIsNotSaidToPass(t *testing.T) {
+	t.Parallel()
 	s := inTurn(same)
 	s.Upstream = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
 	err := propagationtest.Test(propagationtest.Hasten(s))
@@ -100,6 +102,7 @@ func TestAServiceThatFailsIsNotSaidToPass(t *testing.T) {
 }
 
 func TestTheUpstreamIsTheServicesToChoose(t *testing.T) {
+	t.Parallel()
 	var paths sync.Map
 	s := inTurn(same)
 	s.Upstream = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -160,6 +163,7 @@ func TestCallsInAGroupNeverFailACorrectService(t *testing.T) {
 }
 
 func TestBaggageIsASetThatMayBeJoinedAndReordered(t *testing.T) {
+	t.Parallel()
 	s := loop(func(out, in http.Header) {
 		all(out, in)
 		members := strings.Split(strings.Join(in.Values("baggage"), ","), ",")
@@ -173,6 +177,7 @@ func TestBaggageIsASetThatMayBeJoinedAndReordered(t *testing.T) {
 }
 
 func TestAServiceIsCalledAsItAsksToBe(t *testing.T) {
+	t.Parallel()
 	s := loop(all)
 	handler := s.Handler
 	s.Handler = func(upstream string, client *http.Client) http.Handler {
@@ -192,6 +197,7 @@ func TestAServiceIsCalledAsItAsksToBe(t *testing.T) {
 }
 
 func TestAServiceIsToldItsUpstreamInABody(t *testing.T) {
+	t.Parallel()
 	s := propagationtest.Service{Body: "{upstream}", Handler: func(string, *http.Client) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			target, _ := io.ReadAll(r.Body)
@@ -215,6 +221,7 @@ func (c ginContext) Value(key any) any {
 }
 
 func TestGinsOwnContextGetsThatReason(t *testing.T) {
+	t.Parallel()
 	s := inTurn(func(context.Context) context.Context { return ginContext{context.Background()} })
 	err := propagationtest.Test(propagationtest.Hasten(s))
 	assert.ErrorContains(t, err, "engine.ContextWithFallback = true, or make the call with c.Request.Context()")
@@ -222,6 +229,7 @@ func TestGinsOwnContextGetsThatReason(t *testing.T) {
 }
 
 func TestAProxyGetsAdviceForAProxy(t *testing.T) {
+	t.Parallel()
 	s := propagationtest.Service{Handler: func(upstream string, client *http.Client) http.Handler {
 		u, _ := url.Parse(upstream)
 		return &httputil.ReverseProxy{Transport: client.Transport, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(u) }}
@@ -284,6 +292,7 @@ func TestAServiceThatCallsOverGRPCsProtocolIsSeen(t *testing.T) {
 }
 
 func TestAHandlerThatPanicsOnItsSecondRequestIsServedAgain(t *testing.T) {
+	t.Parallel()
 	var requests atomic.Int32
 	s := loop(all)
 	handler := s.Handler

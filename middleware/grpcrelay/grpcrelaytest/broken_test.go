@@ -171,6 +171,7 @@ func TestABrokenServiceFailsWithTheMessageThatNamesItsFault(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			test.service.Methods = each(empty, both)
 			err := grpcrelaytest.Test(test.service)
 			require.Error(t, err)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -14,13 +15,17 @@ import (
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/tracebaton/tracebaton/internal/lab"
 	"github.com/tracebaton/tracebaton/middleware"
 	"github.com/tracebaton/tracebaton/middleware/grpcrelay"
 	"github.com/tracebaton/tracebaton/middleware/grpcrelay/grpcrelaytest"
 	"github.com/tracebaton/tracebaton/propagation"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	lab.Grace = 500 * time.Millisecond
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	empty  = "/grpc.testing.TestService/EmptyCall"
