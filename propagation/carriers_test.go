@@ -194,6 +194,7 @@ func TestAListTellsWhatItRelays(t *testing.T) {
 		"x-request-id", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags", "b3",
 		"traceparent", "tracestate", "x-ot-span-context", "end-user", "x-tenant",
 	}, families.Names())
+	assert.Equal(t, families.String(), families.With(propagation.Custom("x-tenant"), propagation.B3).String(), "what it has already")
 	assert.Equal(t, "RequestID, B3, W3C, OTSpanContext", fmt.Sprint(propagation.Families{}))
 	assert.Empty(t, propagation.Of().String())
 	assert.Empty(t, propagation.Of().Names())

@@ -7,7 +7,6 @@ import (
 	"iter"
 	"net/http"
 	"net/textproto"
-	"slices"
 	"strings"
 )
 
@@ -181,12 +180,10 @@ func (f Families) list() *list {
 
 func newList(families []Family) *list {
 	l := &list{headers: make(map[string]*header)}
-	var seen []Family
 	for _, f := range families {
-		if f.family == nil || slices.Contains(seen, f) {
+		if f.family == nil {
 			continue
 		}
-		seen = append(seen, f)
 		g := &group{family: f.family}
 		for _, name := range f.names {
 			if l.headers[name] != nil {
@@ -197,7 +194,9 @@ func newList(families []Family) *list {
 			l.headers[name], l.headers[lower] = h, h
 			g.headers = append(g.headers, h)
 		}
-		l.groups = append(l.groups, g)
+		if len(g.headers) > 0 {
+			l.groups = append(l.groups, g)
+		}
 	}
 	return l
 }
