@@ -239,6 +239,7 @@ func TestWithinOneTraceTheFresherHeaderWins(t *testing.T) {
 		"Envoy up to 1.39 renewed x-b3-* beside b3 and traceparent":         {append(multi(fresh, client), single(client, ""), tp(client)), fresh},
 		"Envoy from 1.40 on renewed b3 beside x-b3-* and traceparent":       {append(multi(client, ""), single(fresh, before), tp(client)), fresh},
 		"OpenTelemetry's sidecars renewed traceparent beside b3 and x-b3-*": {append(multi(client, ""), single(client, ""), tp(fresh)), fresh},
+		"x-b3-* of another trace came beside b3, with its span for parent":  {[]string{"x-b3-traceid: " + otherTrace, "x-b3-spanid: " + fresh, "x-b3-parentspanid: " + client, "x-b3-sampled: 1", single(client, "")}, client},
 		"one format alone is as fresh as can be":                            {[]string{tp(client)}, client},
 		"nobody renewed anything":                                           {append(multi(client, ""), single(client, ""), tp(client)), client},
 	} {
@@ -263,6 +264,16 @@ func TestWithinOneTraceTheFresherHeaderWins(t *testing.T) {
 		} {
 			ctx := otelprop.Propagator{Families: families}.Extract(context.Background(), otelpropagation.HeaderCarrier(in))
 			assert.Equal(t, want, trace.SpanContextFromContext(ctx).TraceID().String())
+		}
+	})
+	t.Run("of two decisions on one span, the order of Families decides", func(t *testing.T) {
+		in := header("x-b3-traceid: "+inTrace, "x-b3-spanid: "+client, "x-b3-sampled: 0", tp(client))
+		for families, want := range map[propagation.Families]bool{
+			propagation.Of(propagation.B3, propagation.W3C): false,
+			propagation.Of(propagation.W3C, propagation.B3): true,
+		} {
+			ctx := otelprop.Propagator{Families: families}.Extract(context.Background(), otelpropagation.HeaderCarrier(in))
+			assert.Equal(t, want, trace.SpanContextFromContext(ctx).IsSampled(), families)
 		}
 	})
 	t.Run("a decision that B3 leaves open is traceparent's", func(t *testing.T) {
