@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -24,6 +26,7 @@ import (
 	"github.com/tracebaton/tracebaton/examples/internal/sleep"
 	"github.com/tracebaton/tracebaton/examples/internal/telemetry"
 	judge "github.com/tracebaton/tracebaton/internal/hop"
+	"github.com/tracebaton/tracebaton/internal/lab"
 	"github.com/tracebaton/tracebaton/middleware"
 	"github.com/tracebaton/tracebaton/propagation"
 	"github.com/tracebaton/tracebaton/propagation/otelprop"
@@ -210,6 +213,12 @@ func TestFlaskappDoesNotConformWhereItIsBrokenOnPurpose(t *testing.T) {
 	err = propagationtest.Test(s)
 	require.Error(t, err)
 	assert.ErrorContains(t, err, "headers of all families arrive together: x-b3-* names another trace than the one that was sent")
+}
+
+// TestMain shortens the wait for the calls that httpbin never makes.
+func TestMain(m *testing.M) {
+	lab.Grace = 500 * time.Millisecond
+	os.Exit(m.Run())
 }
 
 func TestHttpbinCallsNobodySoThatThereIsNothingToConform(t *testing.T) {
