@@ -135,7 +135,6 @@ func runAudit(ctx context.Context, args []string, e env) int {
 	if *asJSON {
 		a.format = "json"
 	}
-	var err error
 	switch {
 	case fs.NArg() == 0:
 		return fail(e, fs, errors.New("nothing to read: name the URL of Jaeger or Zipkin, a file, or - for standard input"))
@@ -148,13 +147,16 @@ func runAudit(ctx context.Context, args []string, e env) int {
 	case a.store.Limit <= 0:
 		return fail(e, fs, fmt.Errorf("-limit %d: write how many traces are enough", a.store.Limit))
 	}
-	fs.Visit(func(f *flag.Flag) {
-		if (f.Name == "since" || f.Name == "limit" || f.Name == "service") && !slices.ContainsFunc(fs.Args(), isURL) {
-			err = fmt.Errorf("-%s chooses what a URL is asked for, and files are read whole", f.Name)
+	if !slices.ContainsFunc(fs.Args(), isURL) {
+		var err error
+		fs.Visit(func(f *flag.Flag) {
+			if f.Name == "since" || f.Name == "limit" || f.Name == "service" {
+				err = fmt.Errorf("-%s chooses what a URL is asked for, and files are read whole", f.Name)
+			}
+		})
+		if err != nil {
+			return fail(e, fs, err)
 		}
-	})
-	if err != nil {
-		return fail(e, fs, err)
 	}
 	a.audit.Sampling = a.sampling / 100
 

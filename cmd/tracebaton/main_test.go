@@ -7,7 +7,7 @@ import (
 )
 
 // TestMain lets more tests run at once than there are processors: many of them
-// wait, for what never comes. How many inputs are fuzzed at once stays.
+// wait for what never comes. How many inputs are fuzzed at once stays.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	asked := flag.Lookup("test.fuzz").Value.String() != ""

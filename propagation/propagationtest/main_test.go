@@ -7,15 +7,8 @@ import (
 )
 
 // TestMain lets more tests run at once than there are processors: most of them
-// wait, for what never comes.
+// wait for what never comes.
 func TestMain(m *testing.M) {
-	parallel := "4"
-	flag.Parse()
-	flag.Visit(func(f *flag.Flag) {
-		if f.Name == "test.parallel" {
-			parallel = f.Value.String()
-		}
-	})
-	_ = flag.Set("test.parallel", parallel)
+	_ = flag.Set("test.parallel", "4") // -parallel, which is read later, overrides it
 	os.Exit(m.Run())
 }

@@ -219,8 +219,8 @@ func (r *report) override(q *probe, names []string, none bool) {
 	r.fault(q.sent, made, hop.Fault{Kind: hop.CallerIgnored, Severity: hop.Broken, Headers: family, What: what})
 }
 
-// child reports whether a whole child span's headers arrived: a
-// service that makes spans writes those of the call over what the caller chose.
+// child reports whether a whole child span's headers arrived: a service that
+// makes spans writes those of the call over what the caller chose.
 func (r *report) child(q *probe, arrived http.Header) bool {
 	return hop.Judge(q.sent, arrived, r.bench.want).Worst() == hop.Note
 }
